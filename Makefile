@@ -1,0 +1,33 @@
+# Every target sets up what it needs: a virtual environment in .venv, from constraints.txt. Nothing global is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHARED := $(abspath ../shared)
+export ASSAY_DATA ?= $(wildcard $(SHARED)/data)
+export ASSAY_REFERENCE ?= $(wildcard $(SHARED)/reference)
+
+.PHONY: setup demo test check clean
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "assay needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hf,dev]'
+	mkdir -p .links/assay
+	for p in harness tasks sandbox leaderboard; do ln -sfn ../../$$p .links/assay/$$p; done
+	touch $@
+
+demo: setup
+	$(BIN)/assay demo
+
+test: setup
+	$(BIN)/python -m pytest -n auto
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=.links $(BIN)/lint-imports --config pyproject.toml
+
+clean:
+	rm -rf $(VENV) .links build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,106 @@
+"""A Hugging Face checkpoint before any weight is loaded: where it is, what it hashes to, how far it was trained."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from assay.harness import fingerprint
+from assay.harness.backends.base import BackendError
+from assay.harness.records import Checkpoint
+
+WEIGHTS = ("*.safetensors", "*.bin", "*.index.json", "config.json")
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.model",
+    "vocab.*",
+    "merges.txt",
+)
+STATE_FILES = ("trainer_state.json", "training_state.json")
+STEP_KEYS = ("step", "global_step")
+TOKEN_KEYS = ("tokens_seen", "num_input_tokens_seen", "tokens")
+LENGTH_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+TOKEN_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def locate(rest: str, *, offline: bool) -> tuple[Path, str]:
+    """A local folder as it is, or a Hub snapshot `OWNER/NAME[@REVISION]` fetched into the Hub's cache.
+
+    Returns:
+        the folder, and the label to show.
+
+    Raises:
+        BackendError: neither exists, or the Hub can't be reached.
+    """
+    folder = Path(rest)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise BackendError(f"hf:{rest}: no config.json: not a Hugging Face checkpoint folder")
+        return folder, folder.resolve().name
+    repo, _, revision = rest.partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or folder.is_absolute():
+        raise BackendError(f"hf:{rest}: no such folder, and not a Hub name (OWNER/NAME or OWNER/NAME@REVISION)")
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = snapshot_download(
+            repo,
+            revision=revision or None,
+            local_files_only=offline,
+            allow_patterns=[*WEIGHTS, *TOKENIZER, "*.json"],
+        )
+    except Exception as error:  # the Hub client's own errors, and those of three HTTP layers below it
+        how = "it is not in the local cache, and --offline was given" if offline else str(error)
+        raise BackendError(f"hf:{rest}: cannot get this checkpoint: {how}") from error
+    return Path(found), rest.replace("/", "--")
+
+
+def files_sha256(folder: Path, patterns: Iterable[str]) -> str:
+    """One hash over the files that match: their names and contents. Renaming the folder does not change it."""
+    paths = sorted({p for pattern in patterns for p in folder.glob(pattern) if p.is_file()})
+    return fingerprint.digest([[p.name, fingerprint.file_sha256(p)] for p in paths])
+
+
+def describe(folder: Path, label: str) -> Checkpoint:
+    """Label, and training step and tokens from a state file beside the weights, else from the name."""
+    state: dict[str, Any] = {}
+    for name in STATE_FILES:
+        if (folder / name).is_file():
+            state = read_json(folder / name)
+            break
+    step, tokens = _first(state, STEP_KEYS), _first(state, TOKEN_KEYS)
+    in_name = re.search(r"(?:step|checkpoint|iter)[-_]?0*(\d+)", label, re.IGNORECASE)
+    if step is None and in_name:
+        step = int(in_name[1])
+    said = re.search(r"tokens?[-_]?(\d+)([KMBT]?)(?![a-z\d])|(\d+)([KMBT]?)[-_]?tokens", label, re.IGNORECASE)
+    if tokens is None and said:
+        tokens = int(said[1] or said[3]) * TOKEN_UNITS[(said[2] or said[4]).upper()]
+    return Checkpoint(label=label, step=step, tokens=tokens, parameters=_first(state, ("parameters",)))
+
+
+def max_positions(config: dict[str, Any]) -> int | None:
+    """Longest sequence the model was built for, when its config says."""
+    return _first({**config, **config.get("text_config", {})}, LENGTH_KEYS)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint.
+
+    Raises:
+        BackendError: the file is torn or not JSON.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BackendError(f"{path}: not readable as JSON ({error}): the checkpoint is damaged") from error
+    return data if isinstance(data, dict) else {}
+
+
+def _first(data: dict[str, Any], keys: Iterable[str]) -> int | None:
+    return next((int(data[k]) for k in keys if isinstance(data.get(k), int | float)), None)

@@ -1,0 +1,304 @@
+"""Hugging Face checkpoints through lm-eval's HFLM: the only module that imports torch, transformers or lm_eval."""
+
+from __future__ import annotations
+
+import bisect
+import importlib.metadata
+import logging
+import os
+import warnings
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from assay.harness.backends.base import BackendError, ModelOptions
+from assay.harness.backends.checkpoint import (
+    TOKENIZER,
+    WEIGHTS,
+    describe,
+    files_sha256,
+    locate,
+    max_positions,
+    read_json,
+)
+from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood
+
+LOGITS_MIB_CPU = 1024
+"""Memory for one batch's logits on a CPU; on a GPU a quarter of what is free."""
+BUDGET_TOKENS = 16_384
+"""Most tokens in one forward pass, padding included."""
+T = TypeVar("T")
+
+
+class HFTokenizer:
+    """A checkpoint's own tokenizer, as `assay.tasks.types.Tokenizer` wants it."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        import transformers
+
+        transformers.logging.set_verbosity_error()
+        try:
+            self.hf = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        except Exception as error:  # ValueError, OSError, KeyError or a Rust panic, by kind of damage
+            raise BackendError(
+                f"{folder}: cannot load the tokenizer ({error}); put the files of the tokenizer the model was "
+                "trained with (tokenizer.json, tokenizer_config.json) beside its weights"
+            ) from error
+        self.identity = identity
+        self._rust = self.hf.backend_tokenizer if self.hf.is_fast else None
+        if self._rust is not None:
+            self._rust.no_truncation()
+            self._rust.no_padding()
+        self.eos_id: int | None = self.hf.eos_token_id
+        self.prefix_space = len(self.encode([" a"], special=False)[0]) == 1
+
+    def encode(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        """Token ids, straight from the Rust tokenizer where there is one: no offsets, masks or warnings."""
+        if not texts:
+            return []
+        if self._rust is not None:
+            return [e.ids for e in self._rust.encode_batch_fast(list(texts), add_special_tokens=special)]
+        encoded = self.hf(list(texts), add_special_tokens=special, return_attention_mask=False, verbose=False)
+        return list(encoded["input_ids"])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text that continues a prompt: a sentencepiece tokenizer's first blank, which decoding drops, is put back.
+
+        Cleaning up of blanks before punctuation is what the tokenizer's config says, off where it is silent
+        (composer 0.23.5 prepends the blank likewise, `huggingface.py` `eval_forward`).
+        """
+        text = self.hf.decode(list(ids), skip_special_tokens=True)
+        return str(text) if self.prefix_space else f" {text}"
+
+
+class HuggingFace:
+    """`hf:FOLDER` or `hf:OWNER/NAME[@REVISION]`. Weights are loaded when the first question is asked."""
+
+    def __init__(self, rest: str, options: ModelOptions) -> None:
+        self.ref = f"hf:{rest}"
+        self._options = options
+        self._folder, label = locate(rest, offline=options.offline)
+        self._config = read_json(self._folder / "config.json")
+        self.checkpoint = describe(self._folder, label)
+        self.max_length = max_positions(self._config)
+        self.identity = {
+            "model": files_sha256(self._folder, WEIGHTS),
+            "tokenizer": files_sha256(self._folder, TOKENIZER),
+            "dtype": options.dtype,
+            "engine": " ".join(f"{p} {_version(p)}" for p in ("lm-eval", "transformers", "torch")),
+        }
+        self._tokenizer: HFTokenizer | None = None
+        self._lm: Any = None
+        self._budget = 0
+
+    @property
+    def tokenizer(self) -> HFTokenizer:
+        """The checkpoint's own; loaded on first use."""
+        if self._tokenizer is None:
+            self._tokenizer = HFTokenizer(self._folder, self.identity["tokenizer"])
+        return self._tokenizer
+
+    def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
+        """Sums in float32 nats, longest first in batches that fit the token budget.
+
+        Options that differ in their last token only share one forward pass (HFLM's logits cache).
+        """
+        lm = self._load()
+        rows: dict[bytes, list[int]] = {}
+        for i, r in enumerate(requests):
+            shared = array("i", r.context_ids) + array("i", r.continuation_ids)[:-1]
+            rows.setdefault(shared.tobytes(), []).append(i)
+        ordered = sorted(rows.items(), key=lambda item: (-len(item[0]), item[0]))
+        found: dict[int, tuple[float, bool]] = {}
+
+        def ask(batch: Sequence[tuple[bytes, list[int]]]) -> None:
+            indices = [i for _, ids in batch for i in ids]
+            asked = [(("", ""), list(requests[i].context_ids), list(requests[i].continuation_ids)) for i in indices]
+            answers = lm._loglikelihood_tokens(asked, disable_tqdm=True, override_bs=len(batch))
+            found.update(zip(indices, answers, strict=True))
+
+        self._in_batches(ordered, lambda row: len(row[0]) // 4 + 1, ask)
+        return [
+            Likelihood(
+                logprob=found[i][0],
+                tokens=len(r.continuation_ids),
+                nbytes=len(r.text.encode()),
+                greedy=found[i][1],
+            )
+            for i, r in enumerate(requests)
+        ]
+
+    def generate(self, requests: Sequence[Greedy]) -> list[Generation]:
+        """Plain argmax decoding, whatever the checkpoint's generation_config says (PARITY D 9)."""
+        self._load()
+        ordered = sorted(range(len(requests)), key=lambda i: (-len(requests[i].prompt_ids), i))
+        found: dict[int, Generation] = {}
+
+        def ask(batch: Sequence[int]) -> None:
+            found.update(zip(batch, self._continue([requests[i] for i in batch]), strict=True))
+
+        self._in_batches(ordered, lambda i: len(requests[i].prompt_ids) + requests[i].max_tokens, ask)
+        return [found[i] for i in range(len(requests))]
+
+    def _continue(self, batch: Sequence[Greedy]) -> list[Generation]:
+        import torch
+
+        longest = max(len(r.prompt_ids) for r in batch)
+        pad = self._lm.tokenizer.pad_token_id
+        ids = torch.tensor([[pad] * (longest - len(r.prompt_ids)) + list(r.prompt_ids) for r in batch])
+        mask = torch.tensor([[0] * (longest - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in batch])
+        new_tokens = max(r.max_tokens for r in batch)
+        with torch.no_grad():
+            out = self._lm._model_generate(
+                context=ids.to(self._lm.device),
+                attention_mask=mask.to(self._lm.device),
+                max_length=longest + new_tokens,
+                stop=sorted({s for r in batch for s in r.stop}),
+            )
+        return [self._cut(r, row[longest : longest + r.max_tokens]) for r, row in zip(batch, out.tolist(), strict=True)]
+
+    def _cut(self, request: Greedy, ids: list[int]) -> Generation:
+        """End at end-of-sequence, then before the first stop string; the same whatever else was in the batch."""
+        eos = self.tokenizer.eos_id
+        ended = eos in ids
+        ids = ids[: ids.index(eos)] if eos is not None and ended else ids
+        text = self.tokenizer.decode(ids)
+        found = [at for at in map(text.find, request.stop) if at >= 0]
+        if not found:
+            return Generation(text=text, stopped=ended, tokens=len(ids))
+
+        def has_stop(n: int) -> bool:
+            return any(s in self.tokenizer.decode(ids[:n]) for s in request.stop)
+
+        tokens = bisect.bisect_left(range(len(ids)), True, key=has_stop)
+        return Generation(text=text[: min(found)], stopped=True, tokens=tokens)
+
+    def _in_batches(self, items: Sequence[T], cost: Callable[[T], int], ask: Callable[[Sequence[T]], None]) -> None:
+        """Ask in batches that fit the budget; when the device runs out of memory, halve the budget and go on."""
+        import torch
+
+        todo = list(items)
+        while todo:
+            batch = _next_batch(todo, cost, self._budget, self._options.batch_size)
+            try:
+                ask(batch)
+            except torch.cuda.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise BackendError(
+                        f"{self.ref}: one sequence of {cost(batch[0])} tokens does not fit the device's memory; use a "
+                        "smaller --dtype or another --device"
+                    ) from error
+                torch.cuda.empty_cache()
+                self._budget = max(1, sum(map(cost, batch)) // 2)
+                continue
+            todo = todo[len(batch) :]
+
+    def _load(self) -> Any:
+        if self._lm is None:
+            self._lm = self._open()
+            vocabulary = self._lm.model.get_input_embeddings().weight.shape[0]
+            free = _free_bytes(self._lm.device, LOGITS_MIB_CPU)
+            self._budget = max(256, min(BUDGET_TOKENS, free // (vocabulary * 8)))
+        return self._lm
+
+    def _open(self) -> Any:
+        import torch
+        import transformers
+
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        device = self._options.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        dtype = self._options.dtype if self._options.dtype == "auto" else getattr(torch, self._options.dtype)
+        try:
+            model, info = transformers.AutoModelForCausalLM.from_pretrained(
+                str(self._folder), dtype=dtype, local_files_only=True, output_loading_info=True
+            )
+            model = model.to(device).eval()
+        except Exception as error:  # what transformers, safetensors and torch raise on damage has no common base
+            raise BackendError(f"{self.ref}: cannot load the model: {type(error).__name__}: {error}") from error
+        _demand_all_weights(self.ref, info)
+        _demand_own_tokenizer(self.ref, self._config, model, self.tokenizer)
+        model.generation_config = transformers.GenerationConfig(
+            do_sample=False, eos_token_id=self.tokenizer.eos_id, pad_token_id=self.tokenizer.eos_id
+        )
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)  # HFLM's advice on arguments that we set ourselves
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from lm_eval.models.huggingface import HFLM
+
+            return HFLM(
+                pretrained=model,
+                tokenizer=self.tokenizer.hf,
+                backend="causal",
+                batch_size="auto",
+                softmax_dtype="float32",
+            )
+
+
+def _demand_all_weights(ref: str, info: dict[str, Any]) -> None:
+    """A model with weights made up on loading would get a believable, meaningless score."""
+    missing = sorted(map(str, info.get("missing_keys") or ()))
+    shapes = sorted(map(str, info.get("mismatched_keys") or ()))
+    if missing or shapes:
+        what = f"{len(missing)} weights are missing" if missing else f"{len(shapes)} weights have other shapes"
+        raise BackendError(
+            f"{ref}: the checkpoint is not whole: {what} than its config.json says ({(missing or shapes)[0]}, ...); "
+            "save it again, or mend config.json"
+        )
+
+
+def _demand_own_tokenizer(ref: str, config: dict[str, Any], model: Any, tokenizer: HFTokenizer) -> None:
+    """Refuse a tokenizer that can't be the model's: plausible garbage is worse than none (PARITY D 11)."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer.hf) > rows:
+        raise BackendError(
+            f"{ref}: the tokenizer has {len(tokenizer.hf)} tokens, the model embeds {rows}: it is another model's"
+        )
+    pairs = []
+    for name in ("bos_token_id", "eos_token_id"):
+        wanted, have = config.get(name), getattr(tokenizer.hf, name)
+        if wanted is not None and have is not None:
+            pairs.append((name, wanted if isinstance(wanted, list) else [wanted], have))
+    if pairs and all(have not in wanted for _, wanted, have in pairs):
+        said = "; ".join(f"{n}: config.json {w[0]}, tokenizer {h}" for n, w, h in pairs)
+        raise BackendError(
+            f"{ref}: the tokenizer is another model's: no special id agrees ({said}); put the right tokenizer "
+            "beside the weights, or mend config.json"
+        )
+
+
+def _next_batch(items: Sequence[T], cost: Callable[[T], int], budget: int, fixed: int | None) -> Sequence[T]:
+    """The first items, longest first, whose padded size fits the budget; `fixed` of them when given."""
+    longest = max(1, cost(items[0]))
+    return items[: fixed or max(1, budget // longest)]
+
+
+def describe_device() -> str:
+    """What `--device auto` would use."""
+    import torch
+
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        return f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+    return f"CPU, {torch.get_num_threads()} threads: small models only"
+
+
+def _free_bytes(device: Any, cpu_mib: int) -> int:
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // 4
+    return cpu_mib * 2**20
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise BackendError(
+            f"hf: models need {package}, which is not installed: pip install 'assay-evals[hf]'"
+        ) from None

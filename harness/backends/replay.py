@@ -1,0 +1,88 @@
+"""Answers from a file: what `assay samples RUN TASK --json` printed, or lines of task, doc_id and response."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from assay.harness.backends.base import BackendError
+from assay.harness.backends.fake import Words
+from assay.harness.records import Checkpoint
+from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood, Tokenizer
+
+
+class Replay:
+    """Scores what a model said elsewhere; the file's sha256 is its identity."""
+
+    def __init__(self, argument: str) -> None:
+        self.ref = f"replay:{argument}"
+        path = Path(argument)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BackendError(f"--model {self.ref}: cannot read the file: {error}") from error
+        self._rows = _read(path, content)
+        sha = hashlib.sha256(content).hexdigest()
+        self.identity = {
+            "model": f"replay {sha}",
+            "engine": "assay replay 1",
+            "tokenizer": Words.identity,
+        }
+        self.checkpoint = Checkpoint(label=path.stem)
+        self.tokenizer: Tokenizer = Words()
+
+    def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
+        """The recorded options of each document.
+
+        Raises:
+            BackendError: a document or option is not in the file.
+        """
+        answers = []
+        for r in requests:
+            key, _, number = r.key.rpartition("#")
+            options = self._row(key).get("options") or []
+            if int(number) >= len(options):
+                raise BackendError(f"{self.ref}: {key} has {len(options)} options, option {number} was asked")
+            o = options[int(number)]
+            logprob = float("nan") if o["logprob"] is None else o["logprob"]
+            answers.append(Likelihood(logprob=logprob, tokens=o["tokens"], nbytes=o["bytes"], greedy=o["greedy"]))
+        return answers
+
+    def generate(self, requests: Sequence[Greedy]) -> list[Generation]:
+        """The recorded text of each document.
+
+        Raises:
+            BackendError: a document is not in the file, or has no text.
+        """
+        answers = []
+        for r in requests:
+            row = self._row(r.key)
+            if not isinstance(row.get("response"), str):
+                raise BackendError(f"{self.ref}: {r.key} has no 'response' text")
+            text = row["response"]
+            tokens = row.get("response_tokens") or len(text.split())
+            answers.append(Generation(text=text, stopped=row.get("stopped", True), tokens=tokens))
+        return answers
+
+    def _row(self, key: str) -> dict[str, Any]:
+        if key not in self._rows:
+            raise BackendError(
+                f"{self.ref}: no answer for {key}; ask only what the file covers, with --limit or --docs"
+            )
+        return self._rows[key]
+
+
+def _read(path: Path, content: bytes) -> dict[str, dict[str, Any]]:
+    rows = {}
+    for number, line in enumerate(content.rstrip(b"\n").split(b"\n"), 1):
+        try:
+            row = json.loads(line)
+            rows[f"{row['task']}/{row['doc_id']}"] = row
+        except (ValueError, KeyError, TypeError) as error:
+            raise BackendError(
+                f"{path}:{number}: not a sample: {error!r}; each line needs task, doc_id, and options or response"
+            ) from None
+    return rows

@@ -1,0 +1,313 @@
+"""The command line: parses, calls, prints; no logic.
+
+Exit codes: 0 done; 1 a bug of ours; 2 usage, or input that must be mended; 5 done in part: some task has no score
+(no data, an infra error), or the machine failed; run the same command again; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.harness import __version__, exits
+from assay.tasks.registry import Registry, open_registry
+from assay.tasks.types import UserError
+
+tasks_dir = click.option(
+    "--tasks-dir",
+    "tasks_dirs",
+    multiple=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder with your own task specs (docs/add-a-task.md); may be given again.",
+)
+store_option = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    envvar="ASSAY_STORE",
+    help="Folder of run directories.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+
+
+def _friendly(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A user's error is one line and exit code 2; the machine's says what is safe and how to go on."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except UserError as error:
+            click.echo(f"assay: {error}", err=True)
+            sys.exit(exits.USAGE)
+        except BrokenPipeError:
+            raise  # `assay ... | head`: click ends quietly
+        except OSError as error:
+            where = f" {error.filename}:" if error.filename else ""
+            click.echo(
+                f"assay:{where} {error.strerror or error}. Nothing answered is lost: mend this (free space, or another "
+                "--store) and run the same command again",
+                err=True,
+            )
+            sys.exit(exits.PARTIAL)
+        except KeyboardInterrupt:
+            click.echo(
+                "\nassay: interrupted. Every journaled answer is kept: the same command resumes",
+                err=True,
+            )
+            sys.exit(exits.INTERRUPTED)
+
+    return wrapped
+
+
+def _emit(value: Any) -> None:
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(__doc__ or "").split("\n\n")[1],
+)
+@click.version_option(__version__, prog_name="assay")
+def main() -> None:
+    r"""How good is this checkpoint, really?
+
+    \b
+      assay list suites                            what can be measured
+      assay run dclm-core --model hf:PATH          measure it; again to resume
+      assay run demo --model 'hf:ckpts/step-*'     a series of checkpoints, side by side
+      assay show latest                            the numbers, with intervals
+      assay samples latest TASK --wrong            what it got wrong
+      assay doctor                                 what works on this machine
+    """
+
+
+@main.group("list")
+def list_() -> None:
+    """Show what can be measured."""
+
+
+@list_.command("tasks")
+@tasks_dir
+@as_json
+@_friendly
+def list_tasks(tasks_dirs: Sequence[Path], as_json: bool) -> None:
+    """Every task: kind, shots, rows, skill and baselines."""
+    registry = open_registry(tasks_dirs)
+    if as_json:
+        from dataclasses import asdict
+
+        _emit([asdict(t) for t in registry.tasks.values()])
+    else:
+        from assay.harness import views
+
+        click.echo(views.tasks(registry))
+
+
+@list_.command("suites")
+@tasks_dir
+@as_json
+@_friendly
+def list_suites(tasks_dirs: Sequence[Path], as_json: bool) -> None:
+    """Every suite: a named list of tasks."""
+    registry = open_registry(tasks_dirs)
+    if as_json:
+        from dataclasses import asdict
+
+        _emit([asdict(s) for s in registry.suites.values()])
+    else:
+        from assay.harness import views
+
+        click.echo(views.suites(registry))
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="TASK_OR_SUITE...")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    help="hf:FOLDER, hf:OWNER/NAME@REVISION, a quoted glob of folders ('hf:ckpts/step-*'), or a fake: oracle, "
+    "corrupted:SHARE, random:SEED, constant, replay:FILE. May be given again.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="First N rows of each task (of each category).")
+@click.option("--docs", help="Rows A to B-1 of each category, as A:B; prompts are those of the full run.")
+@store_option
+@click.option("--name", help="Run id, instead of the checkpoint's label and a hash.")
+@click.option("--batch-size", default="auto", show_default=True, help="Sequences in a forward pass, or auto.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
+@click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bfloat16", "float16", "auto"]),
+    help="Of the weights in memory. Published DCLM numbers are float32.",
+)
+@click.option("--fresh", is_flag=True, help="Throw away what this run has and start anew.")
+@click.option("--offline", is_flag=True, envvar="ASSAY_OFFLINE", help="Never touch the network.")
+@click.option("--yes", is_flag=True, help="Don't ask before throwing a run away.")
+@tasks_dir
+@_friendly
+def run(names: Sequence[str], models: Sequence[str], **options: Any) -> None:
+    """Measure checkpoints. The same command again resumes: nothing answered is asked twice.
+
+    Every sample is kept in the run directory. A task without data is reported and the rest runs; a composite that
+    needs it is N/A, never a partial mean.
+    """
+    from assay.harness import commands
+
+    sys.exit(commands.run(names, models, options))
+
+
+@main.command()
+@click.argument("run_name", metavar="RUN")
+@store_option
+@as_json
+@_friendly
+def show(run_name: str, store: Path, as_json: bool) -> None:
+    """One run's numbers. RUN is an id, a unique beginning of one, a path, or 'latest'."""
+    from assay.harness import records, views
+    from assay.harness import store as runs
+
+    found = runs.read_run(runs.find_run(store, run_name))
+    if as_json:
+        results = {t: records.to_json(r) for t, r in found.results.items()}
+        _emit(
+            {
+                "plan": records.to_json(found.plan),
+                "complete": found.complete,
+                "tasks": results,
+                "composites": found.composites,
+            }
+        )
+    else:
+        click.echo(views.run(found))
+
+
+@main.command()
+@click.argument("run_name", metavar="RUN")
+@click.argument("task")
+@click.option("--wrong", is_flag=True, help="Only samples that are not right.")
+@store_option
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="JSON Lines (what this prints is JSON Lines either way).",
+)
+@_friendly
+def samples(run_name: str, task: str, wrong: bool, store: Path, as_json: bool) -> None:
+    """Every sample of a task as JSON Lines: options, prediction, target, verdict, response."""
+    from assay.harness import store as runs
+
+    del as_json
+    found = runs.read_run(runs.find_run(store, run_name))
+    for row in found.samples(task).to_pylist():
+        if not (wrong and row["correct"]):
+            click.echo(json.dumps({"task": task, **row, "target": json.loads(row["target"])}, ensure_ascii=False))
+
+
+@main.command()
+@store_option
+@as_json
+@_friendly
+def runs(store: Path, as_json: bool) -> None:
+    """All runs of a store, oldest first."""
+    from assay.harness import records, views
+    from assay.harness import store as stored
+
+    found = [stored.read_run(path) for path in stored.list_runs(store)]
+    if as_json:
+        _emit([{"plan": records.to_json(r.plan), "complete": r.complete} for r in found])
+    else:
+        click.echo(views.runs(found) if found else f"no runs in {store}")
+
+
+@main.group()
+def data() -> None:
+    """Benchmark files: what is here, and how to get the rest."""
+
+
+@data.command()
+@click.argument("names", nargs=-1, metavar="[TASK_OR_SUITE...]")
+@tasks_dir
+@as_json
+@_friendly
+def status(names: Sequence[str], tasks_dirs: Sequence[Path], as_json: bool) -> None:
+    """Which files are present and right, where, under what licence, and what is missing."""
+    from assay.harness import commands
+
+    sys.exit(commands.data_status(_chosen(open_registry(tasks_dirs), names), as_json))
+
+
+@data.command()
+@click.argument("names", nargs=-1, required=True, metavar="TASK_OR_SUITE...")
+@tasks_dir
+@_friendly
+def fetch(names: Sequence[str], tasks_dirs: Sequence[Path]) -> None:
+    """Download into the cache ($ASSAY_CACHE); resumed, retried, verified. What is here already is kept."""
+    from assay.harness import commands
+
+    sys.exit(commands.data_fetch(_chosen(open_registry(tasks_dirs), names)))
+
+
+def _chosen(registry: Registry, names: Sequence[str]) -> list[Any]:
+    return registry.select(names) if names else list(registry.tasks.values())
+
+
+@main.command()
+@click.argument("task")
+@click.option("--doc", default="0", show_default=True, help="Row, or category/row.")
+@click.option("--model", default="oracle", show_default=True, help="Whose tokenizer: as for run.")
+@tasks_dir
+@as_json
+@_friendly
+def preview(task: str, doc: str, model: str, tasks_dirs: Sequence[Path], as_json: bool) -> None:
+    """The exact prompt, and token ids, of one document."""
+    from assay.harness import commands
+
+    commands.preview(open_registry(tasks_dirs), task, doc, model, as_json)
+
+
+@main.command()
+@store_option
+@tasks_dir
+@as_json
+@_friendly
+def doctor(store: Path, tasks_dirs: Sequence[Path], as_json: bool) -> None:
+    """What works on this machine, and what to do about the rest."""
+    from dataclasses import asdict
+
+    from assay.harness import doctor as doctors
+    from assay.harness import views
+
+    findings = list(doctors.examine(open_registry(tasks_dirs), store))
+    if as_json:
+        _emit([asdict(f) for f in findings])
+    else:
+        rows = (("ok" if f.ok else "NO", f.what, f.found, f.remedy) for f in findings)
+        click.echo(views.columns(("", "what", "found", "remedy"), rows))
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Where the toy checkpoints and runs go.",
+)
+@_friendly
+def demo(folder: Path) -> None:
+    """Train three toy checkpoints on our own text, measure them, show that later ones are better."""
+    from assay.harness import demo as demos
+
+    demos.main(folder)

@@ -1,0 +1,224 @@
+"""What the commands do that is more than one call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from assay.harness import exits, runner, session, store, views
+from assay.harness.backends.base import ModelOptions, open_backend
+from assay.tasks import datasets, download, render
+from assay.tasks.registry import Registry, open_registry
+from assay.tasks.render import DocRange
+from assay.tasks.spec import TaskSpec
+from assay.tasks.types import Greedy, LogLikelihood, UserError
+
+
+class Bar:
+    """Progress on standard error: rate and time left, one bar a task."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._task = ""
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, task: str, done: int, total: int) -> None:
+        """Show that `done` of `total` documents of `task` are scored."""
+        if task != self._task or self._bar is None:
+            self.close()
+            self._task = task
+            self._bar = tqdm(total=total, desc=f"{self._label} {task}", unit="doc", file=sys.stderr, disable=None)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the last bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any]) -> int:
+    """Measure every model on the chosen tasks; the exit code."""
+    try:
+        docs = session.parse_docs(options["docs"], options["limit"])
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    registry = open_registry(options["tasks_dirs"])
+    specs = registry.select(names)
+    refs = session.expand_models(models)
+    if options["name"] and len(refs) > 1:
+        raise UserError(f"--name names one run, but {len(refs)} models were given: leave it out")
+    model_options = ModelOptions(
+        batch_size=_batch_size(options["batch_size"]),
+        device=options["device"],
+        dtype=options["dtype"],
+        offline=options["offline"],
+    )
+    for missing in session.fetch_missing(specs, offline=options["offline"]):
+        click.echo(f"assay: no data for {missing.task}: {missing.reason}", err=True)
+    cache = runner.Rendered(runner.CACHED_IDS if len(refs) > 1 else 0)
+    finished = [_run_one(registry, specs, docs, ref, model_options, options, cache) for ref in refs]
+    click.echo(views.run(finished[0]) if len(finished) == 1 else views.series(finished))
+    for r in finished:
+        click.echo(f"kept in {r.path}", err=True)
+    scored = all(x.value is not None for r in finished for x in r.results.values())
+    return 0 if scored else exits.PARTIAL
+
+
+def _run_one(
+    registry: Registry,
+    specs: Sequence[TaskSpec],
+    docs: DocRange,
+    ref: str,
+    model_options: ModelOptions,
+    options: Mapping[str, Any],
+    cache: runner.Rendered,
+) -> store.Run:
+    backend = open_backend(ref, model_options)
+    asked = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if k != "tasks_dirs"}
+    plan = session.make_plan(specs, docs, backend, options["name"], asked)
+    path = options["store"] / plan.run_id
+    if options["fresh"] and (path / "plan.json").is_file() and not options["yes"]:
+        click.confirm(f"throw away what {path} holds?", abort=True, err=True)
+    with store.RunWriter(options["store"], plan, fresh=options["fresh"]) as out:
+        bar = Bar(plan.checkpoint.label)
+        try:
+            runner.run(registry, specs, docs, backend, out, cache, bar)
+        finally:
+            bar.close()
+        return store.read_run(out.path)
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"--batch-size {text}: a whole number from 1, or auto")
+    return int(text)
+
+
+def data_status(specs: Sequence[TaskSpec], as_json: bool) -> int:
+    """Print each task's data; the exit code says whether all is there."""
+    rows = [_data_row(s) for s in specs]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        click.echo(
+            views.columns(
+                ("task", "state", "rows", "where", "licence"),
+                ([r["task"], r["state"], r["rows"], r["where"], r["licence"]] for r in rows),
+            )
+        )
+        for r in rows:
+            if r["remedy"]:
+                click.echo(f"{r['task']}: {r['remedy']}")
+    return 0 if all(r["state"] in ("present", "rebuilt") for r in rows) else exits.PARTIAL
+
+
+def _data_row(spec: TaskSpec) -> dict[str, Any]:
+    row = {
+        "task": spec.name,
+        "rows": spec.data.rows,
+        "licence": spec.licence,
+        "where": "-",
+        "remedy": "",
+    }
+    try:
+        loaded = datasets.load(spec)
+    except datasets.NoData:
+        return row | {
+            "state": "missing",
+            "remedy": f"assay data fetch {spec.name} (from {spec.data.url})",
+        }
+    except datasets.DataMismatch as error:
+        return row | {"state": "damaged", "remedy": str(error)}
+    where = str(loaded.where)
+    return row | {
+        "state": "rebuilt" if loaded.note else "present",
+        "where": where,
+        "remedy": loaded.note,
+    }
+
+
+def data_fetch(specs: Sequence[TaskSpec]) -> int:
+    """Download what is not here, a line a task; the exit code says whether all is there."""
+    failed = 0
+    for spec in specs:
+        try:
+            found = datasets.find(spec)
+            if found is not None:
+                datasets.read_verified(spec.data, found)
+                click.echo(f"{spec.name}: here already: {found}")
+                continue
+            with tqdm(desc=spec.name, unit="B", unit_scale=True, file=sys.stderr, disable=None) as bar:
+                path = download.fetch(spec, bar.update)
+            click.echo(f"{spec.name}: fetched: {path}")
+        except (datasets.NoData, datasets.DataMismatch) as error:
+            failed += 1
+            click.echo(f"{spec.name}: {error}", err=True)
+    return exits.PARTIAL if failed else 0
+
+
+def preview(registry: Registry, task: str, doc: str, model: str, as_json: bool) -> None:
+    """Print one document as it is asked."""
+    (spec,) = registry.select([task])[:1]
+    backend = open_backend(model, ModelOptions())
+    loaded = datasets.load(spec)
+    group, _, row = doc.rpartition("/")
+    parts = {p.group: p for p in datasets.parts(spec, loaded.rows)}
+    part = parts.get(group) or (next(iter(parts.values())) if not group else None)
+    if part is None or not row.isdigit() or int(row) >= len(part.rows):
+        known = f"; categories: {', '.join(parts)}" if spec.categories else ""
+        raise UserError(f"task '{spec.name}' has no document '{doc}'{known}")
+    (prompt,) = render.prompts(spec, part, DocRange(int(row), int(row) + 1))
+    limit = render.max_new_tokens(spec, part, backend.tokenizer)
+    (document,) = render.tokenise(spec, [prompt], backend.tokenizer, limit)
+    if spec.data.protected:
+        asked = [_sizes(r) for r in document.requests]
+        click.echo(f"{spec.name} is protected: its authors ask that rows are not shown. Sizes only: {asked}")
+        return
+    shown: dict[str, Any] = {
+        "doc_id": prompt.sample.doc_id,
+        "target": prompt.sample.target,
+        "preamble": prompt.preamble,
+        "contexts": list(dict.fromkeys(prompt.contexts)),
+        "continuations": list(prompt.continuations),
+        "requests": [_request(r) for r in document.requests],
+        "fault": document.fault,
+    }
+    if as_json:
+        click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
+        return
+    click.echo(f"{spec.name} {prompt.sample.doc_id}, target {prompt.sample.target!r}\n")
+    for context in dict.fromkeys(prompt.contexts):
+        click.echo(prompt.preamble + context + "\n")
+    for i, continuation in enumerate(prompt.continuations):
+        click.echo(f"option {i}: {continuation!r}")
+    for asked_of in shown["requests"]:
+        click.echo(json.dumps(asked_of))
+
+
+def _sizes(request: LogLikelihood | Greedy) -> str:
+    if isinstance(request, Greedy):
+        return f"{len(request.prompt_ids)} tokens"
+    return f"{len(request.context_ids)}+{len(request.continuation_ids)} tokens"
+
+
+def _request(request: LogLikelihood | Greedy) -> dict[str, Any]:
+    if isinstance(request, Greedy):
+        return {
+            "prompt_ids": list(request.prompt_ids),
+            "stop": request.stop,
+            "max_tokens": request.max_tokens,
+            "dropped": request.dropped,
+        }
+    return {
+        "context_ids": list(request.context_ids),
+        "continuation_ids": list(request.continuation_ids),
+        "dropped": request.dropped,
+    }

@@ -1,0 +1,102 @@
+"""What works on this machine, what doesn't, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.tasks import datasets
+from assay.tasks.registry import Registry
+
+LOW_DISK_GIB = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        remedy: what to do when not `ok`, or "".
+    """
+
+    what: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(registry: Registry, store: Path) -> Iterator[Finding]:
+    """Look at everything a run may need."""
+    yield _models()
+    if importlib.util.find_spec("torch"):
+        yield _device()
+    yield from _data(registry)
+    yield _disk("disk for runs", store)
+    yield _disk("disk for data", datasets.cache_folder())
+    yield _docker()
+
+
+def _models() -> Finding:
+    packages = ("torch", "transformers", "lm-eval")
+    have = {p: _version(p) for p in packages}
+    missing = [p for p, v in have.items() if not v]
+    found = ", ".join(f"{p} {v or 'missing'}" for p, v in have.items())
+    return Finding("hf: models", not missing, found, "pip install 'assay-evals[hf]'" if missing else "")
+
+
+def _device() -> Finding:
+    from assay.harness.backends.lm_eval import describe_device
+
+    return Finding("device", True, describe_device())
+
+
+def _data(registry: Registry) -> Iterator[Finding]:
+    tasks = registry.tasks.values()
+    missing = [t.name for t in tasks if datasets.find(t) is None]
+    where = os.pathsep.join(map(str, datasets.mirrors())) or "no mirror ($ASSAY_DATA is not set)"
+    found = f"{len(registry.tasks) - len(missing)} of {len(registry.tasks)} tasks; {where}"
+    remedy = f"assay data fetch {' '.join(missing[:3])}{' ...' if missing[3:] else ''}" if missing else ""
+    yield Finding("data", not missing, found, remedy)
+
+
+def _disk(what: str, folder: Path) -> Finding:
+    at = folder.resolve()
+    while not at.exists():
+        at = at.parent
+    free = shutil.disk_usage(at).free / 2**30
+    if not os.access(at, os.W_OK):
+        return Finding(what, False, f"{at}: not writable", "pass --store, or set ASSAY_CACHE")
+    ok = free >= LOW_DISK_GIB
+    return Finding(what, ok, f"{at}: {free:.0f} GiB free", "" if ok else "free some space")
+
+
+def _docker() -> Finding:
+    """Only whether an engine answers; code tasks will need one, none of today's tasks does."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        return Finding("Docker", True, f"{host} (not tried)")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(2)
+        try:
+            s.connect(host.removeprefix("unix://"))
+        except OSError as error:
+            return Finding(
+                "Docker",
+                False,
+                f"no engine: {error.strerror}",
+                "only code tasks need it; start Docker for them",
+            )
+    return Finding("Docker", True, host)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

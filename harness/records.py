@@ -1,0 +1,220 @@
+"""What a run leaves behind: the plan it started with, one row a sample, one result a task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from assay.tasks.types import Answer, Generation, Likelihood, Response, Sample, Score
+
+SCHEMA_VERSION = 1
+MAX_NOTE = 500
+
+TaskStatus = Literal["ok", "no_data", "incomplete", "constant_scorer"]
+"""Only `ok` has a value. `incomplete`: a sample met an infra_error; run again. `constant_scorer`: every option of
+every document tied, so the number would be the tie rule's, not the model's (PARITY D 6)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Which model, as a user speaks of it.
+
+    Attributes:
+        label: folder or Hub name, for tables.
+        step, tokens: of training, when a state file or the name tells.
+        parameters: of the model, when its weights tell.
+    """
+
+    label: str
+    step: int | None = None
+    tokens: int | None = None
+    parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run set out to do, written before the first question. The same plan resumes the run.
+
+    Attributes:
+        identity: of the backend; weights by hash, engine, dtype. Two runs agree only if it is equal.
+        tasks: fingerprint of each task, "" where it had no data.
+        docs: [start, stop] rows within each category; stop may be null.
+        options: what the user passed; batch size and device among them, which are recorded and never hashed.
+    """
+
+    run_id: str
+    created: str
+    assay_version: str
+    identity: Mapping[str, str]
+    checkpoint: Checkpoint
+    tasks: Mapping[str, str]
+    docs: tuple[int, int | None]
+    options: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """One task's number and all that defends it.
+
+    Attributes:
+        value: in [0, 1], None unless status is `ok`.
+        low, high: 95 % interval; `method` says how.
+        centred_v1, centred_v2: 0 at the baseline, 1 at perfect.
+        counts: samples per status. truncated: samples whose context lost its left end.
+        groups: value and n per category.
+        wall_s: seconds rendering, in the model, and in everything else.
+        message: what is wrong and what to do, when there is no value; how the data deviates, when it does.
+    """
+
+    task: str
+    status: TaskStatus
+    fingerprint: str = ""
+    version: int = 1
+    value: float | None = None
+    stderr: float | None = None
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    n: int = 0
+    centred_v1: float | None = None
+    centred_v2: float | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    truncated: int = 0
+    groups: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    wall_s: Mapping[str, float] = field(default_factory=dict)
+    samples_sha256: str = ""
+    message: str = ""
+
+
+SAMPLES = pa.schema(
+    [
+        ("doc_id", pa.string()),
+        ("draw", pa.int32()),
+        ("group", pa.string()),
+        ("cluster", pa.string()),
+        ("request_sha256", pa.string()),
+        (
+            "options",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("logprob", pa.float64()),
+                        ("tokens", pa.int32()),
+                        ("bytes", pa.int32()),
+                        ("greedy", pa.bool_()),
+                    ]
+                )
+            ),
+        ),
+        ("response", pa.string()),
+        ("response_tokens", pa.int32()),
+        ("stopped", pa.bool_()),
+        ("predicted", pa.int32()),
+        ("extracted", pa.string()),
+        ("target", pa.string()),
+        ("score", pa.float64()),
+        ("correct", pa.bool_()),
+        ("status", pa.string()),
+        ("truncated", pa.int32()),
+        ("note", pa.string()),
+        ("wall_s", pa.float64()),
+    ]
+)
+"""One row a sample. `target` is JSON: an option's index, a continuation, or a list of accepted answers.
+`truncated` counts context tokens cut from the left. `logprob` is in nats, summed."""
+
+
+def sample_row(sample: Sample, answer: Answer, score: Score) -> dict[str, Any]:
+    """The record of one sample."""
+    text = next((r for r in answer.responses if isinstance(r, Generation)), None)
+    return {
+        "doc_id": sample.doc_id,
+        "draw": 0,
+        "group": sample.group,
+        "cluster": sample.cluster,
+        "request_sha256": answer.request_sha256,
+        "options": [
+            {"logprob": r.logprob, "tokens": r.tokens, "bytes": r.nbytes, "greedy": r.greedy}
+            for r in answer.responses
+            if isinstance(r, Likelihood)
+        ],
+        "response": text.text if text else None,
+        "response_tokens": text.tokens if text else None,
+        "stopped": text.stopped if text else None,
+        "predicted": score.extracted if isinstance(score.extracted, int) else None,
+        "extracted": score.extracted if isinstance(score.extracted, str) else None,
+        "target": json.dumps(sample.target, ensure_ascii=False),
+        "score": score.value,
+        "correct": None if score.value is None else score.value == 1.0,
+        "status": score.status,
+        "truncated": answer.dropped,
+        "note": score.note[:MAX_NOTE],
+        "wall_s": answer.wall_s,
+    }
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Sample records as Arrow."""
+    return pa.Table.from_pylist(list(rows), schema=SAMPLES)
+
+
+def answer_json(answer: Answer) -> list[Any]:
+    """One journal entry; floats survive the round trip exactly."""
+    return [
+        answer.doc_id,
+        answer.request_sha256,
+        answer.dropped,
+        answer.fault,
+        answer.wall_s,
+        [_response_json(r) for r in answer.responses],
+    ]
+
+
+def _response_json(r: Response) -> list[Any]:
+    if isinstance(r, Likelihood):
+        return ["L", r.logprob, r.tokens, r.nbytes, r.greedy]
+    return ["G", r.text, r.stopped, r.tokens]
+
+
+def answer_from_json(entry: list[Any]) -> Answer:
+    """The inverse of `answer_json`."""
+    doc_id, sha, dropped, fault, wall_s, responses = entry
+    return Answer(
+        doc_id=doc_id,
+        request_sha256=sha,
+        dropped=dropped,
+        fault=fault,
+        wall_s=wall_s,
+        responses=tuple(
+            Likelihood(logprob=r[1], tokens=r[2], nbytes=r[3], greedy=r[4])
+            if r[0] == "L"
+            else Generation(text=r[1], stopped=r[2], tokens=r[3])
+            for r in responses
+        ),
+    )
+
+
+def to_json(record: Plan | TaskResult) -> dict[str, Any]:
+    """A record as plain JSON values."""
+    return asdict(record)
+
+
+def plan_from_json(data: Mapping[str, Any]) -> Plan:
+    """A plan read back from disk."""
+    fields = dict(data) | {
+        "checkpoint": Checkpoint(**data["checkpoint"]),
+        "docs": tuple(data["docs"]),
+    }
+    return Plan(**fields)
+
+
+def result_from_json(data: Mapping[str, Any]) -> TaskResult:
+    """A task result read back from disk."""
+    groups = {g: (float(v), int(n)) for g, (v, n) in data["groups"].items()}
+    return TaskResult(**(dict(data) | {"groups": groups}))

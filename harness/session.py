@@ -1,0 +1,152 @@
+"""From what a user asked to runs on disk: one plan a checkpoint, one run directory a plan."""
+
+from __future__ import annotations
+
+import glob
+import importlib.metadata
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.harness import __version__, fingerprint
+from assay.harness.backends.base import Backend, BackendError
+from assay.harness.records import Plan
+from assay.tasks import datasets, download
+from assay.tasks.render import DocRange
+from assay.tasks.spec import TaskSpec
+
+PACKAGES = ("lm-eval", "transformers", "tokenizers", "torch", "numpy", "scipy", "pyarrow")
+
+
+def expand_models(refs: Iterable[str]) -> list[str]:
+    """Model references with `hf:` globs replaced by the folders they match, sorted: a checkpoint series.
+
+    Raises:
+        BackendError: a glob matches nothing.
+    """
+    found: list[str] = []
+    for ref in refs:
+        scheme, colon, rest = ref.partition(":")
+        if scheme != "hf" or not glob.has_magic(rest):
+            found.append(ref)
+            continue
+        matched = sorted(glob.glob(rest))  # noqa: PTH207 - Path.glob refuses absolute patterns
+        folders = [p for p in matched if Path(p, "config.json").is_file()]
+        if not folders:
+            raise BackendError(f"--model {ref}: no checkpoint folder (with a config.json) matches")
+        found += [f"{scheme}{colon}{p}" for p in folders]
+    return list(dict.fromkeys(found))
+
+
+def parse_docs(docs: str | None, limit: int | None) -> DocRange:
+    """--docs A:B or --limit N as rows of each category.
+
+    Raises:
+        ValueError: both were given, or A:B is not a range.
+    """
+    if docs is None:
+        return DocRange(0, limit)
+    if limit is not None:
+        raise ValueError("--limit and --docs exclude each other")
+    start, colon, stop = docs.partition(":")
+    begin, end = int(start or 0), int(stop) if stop else None
+    if not colon or begin < 0 or (end is not None and end <= begin):
+        raise ValueError(f"--docs {docs}: not a range A:B with 0 <= A < B")
+    return DocRange(begin, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A task whose data is not here, and why it could not be fetched."""
+
+    task: str
+    reason: str
+
+
+def fetch_missing(specs: Sequence[TaskSpec], *, offline: bool) -> list[Missing]:
+    """Download what is not here. Once there is no network, the rest is not tried."""
+    missing: list[Missing] = []
+    no_network = "--offline" if offline else ""
+    for spec in specs:
+        if datasets.find(spec) is not None:
+            continue
+        if not no_network:
+            try:
+                download.fetch(spec)
+                continue
+            except datasets.NoData as error:
+                missing.append(Missing(spec.name, str(error)))
+                no_network = "no network" if "no network" in str(error) else ""
+                continue
+        missing.append(Missing(spec.name, no_network))
+    return missing
+
+
+def make_plan(
+    specs: Sequence[TaskSpec],
+    docs: DocRange,
+    backend: Backend,
+    name: str | None,
+    options: Mapping[str, Any],
+) -> Plan:
+    """The plan of one checkpoint. Its id is the checkpoint's label and a hash of all that decides the numbers.
+
+    Raises:
+        DataMismatch: a file of a task is not what its spec pins.
+    """
+    tasks = {}
+    for spec in specs:
+        found = datasets.find(spec)
+        blob = datasets.load(spec).git_blob if found else ""
+        tasks[spec.name] = fingerprint.task(spec, blob, docs) if found else ""
+    rows = (docs.start, docs.stop)
+    decides = {k: v for k, v in backend.identity.items() if k != "engine"}
+    short = fingerprint.digest([decides, sorted(tasks), rows])[:8]
+    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in backend.checkpoint.label)
+    return Plan(
+        run_id=name or f"{safe}-{short}",
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        assay_version=__version__,
+        identity=backend.identity,
+        checkpoint=backend.checkpoint,
+        tasks=tasks,
+        docs=rows,
+        options={**options, "model": backend.ref},
+        environment=environment(),
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Host, Python, package versions, and the git commit of the working directory, when there is one."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": versions,
+        "git": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+    }
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own fixed arguments
+            ["git", *arguments],  # noqa: S607 - the user's git is the one that knows this checkout
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

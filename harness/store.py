@@ -1,0 +1,319 @@
+"""Run directories: journal while running, Parquet per finished task, manifest last.
+
+runs/<run_id>/plan.json            what was set out to do
+              journal/<task>.jsonl one line a shard: answers and their sha256; flushed and fsynced before scoring
+              samples/<task>.parquet
+              results.json         one entry a finished task, and the composites
+              manifest.json        sha256 of every file above; its existence means the run is complete
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from assay.harness import fingerprint
+from assay.harness.records import (
+    Plan,
+    TaskResult,
+    answer_from_json,
+    answer_json,
+    plan_from_json,
+    result_from_json,
+    to_json,
+)
+from assay.tasks.types import Answer, UserError
+
+
+class StoreError(UserError):
+    """A run directory can't be used as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it lies on disk, verified.
+
+    Attributes:
+        complete: its manifest exists.
+        composites: name, value, stderr and missing tasks of each.
+    """
+
+    path: Path
+    plan: Plan
+    results: Mapping[str, TaskResult]
+    composites: Sequence[Mapping[str, Any]]
+    complete: bool
+
+    def samples(self, task: str) -> pa.Table:
+        """Sample records of a finished task.
+
+        Raises:
+            StoreError: the task is not in this run or not finished.
+        """
+        if task not in self.results or not self.results[task].samples_sha256:
+            have = ", ".join(t for t, r in self.results.items() if r.samples_sha256) or "none yet"
+            raise StoreError(f"run {self.plan.run_id} has no samples of '{task}'; it has: {have}")
+        return pq.read_table(self.path / "samples" / f"{task}.parquet")
+
+
+def list_runs(store: Path) -> list[Path]:
+    """Run directories of a store, oldest first."""
+    plans = sorted(store.glob("*/plan.json"), key=lambda p: (p.stat().st_mtime_ns, p.parent.name))
+    return [p.parent for p in plans]
+
+
+def find_run(store: Path, name: str) -> Path:
+    """A run by path, id, unique beginning of an id, or 'latest'.
+
+    Raises:
+        StoreError: none or several match.
+    """
+    if (Path(name) / "plan.json").is_file():
+        return Path(name)
+    runs = list_runs(store)
+    if name == "latest" and runs:
+        return runs[-1]
+    if (store / name / "plan.json").is_file():
+        return store / name
+    found = [r for r in runs if r.name.startswith(name)]
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise StoreError(f"{what} in {store} called '{name}'; see: assay runs --store {store}")
+    return found[0]
+
+
+def read_run(path: Path) -> Run:
+    """Read a run and check it against its own hashes.
+
+    Raises:
+        StoreError: a file was changed, removed or torn since it was written.
+    """
+    plan = plan_from_json(_read_json(path / "plan.json"))
+    manifest = path / "manifest.json"
+    if manifest.is_file():
+        _verify(path, _read_json(manifest)["files"])
+    data = _read_json(path / "results.json") if (path / "results.json").is_file() else {}
+    results = {t: result_from_json(r) for t, r in data.get("tasks", {}).items()}
+    _verify(
+        path,
+        {f"samples/{t}.parquet": r.samples_sha256 for t, r in results.items() if r.samples_sha256},
+    )
+    return Run(path, plan, results, data.get("composites", []), manifest.is_file())
+
+
+def _verify(path: Path, files: Mapping[str, str]) -> None:
+    for name, wanted in files.items():
+        found = fingerprint.file_sha256(path / name) if (path / name).is_file() else "missing"
+        if found != wanted:
+            raise StoreError(
+                f"{path / name}: changed on disk since it was written: sha256 {found}, expected {wanted}; "
+                "restore it, or measure again with --fresh"
+            )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{path}: not readable as JSON ({error}); restore it, or use --fresh") from error
+
+
+class RunWriter:
+    """The one writer of a run directory. Everything it returns from is on disk.
+
+    Raises:
+        StoreError: another process writes here, or the directory holds a run with another plan.
+        OSError: the store can't be written (full, read-only).
+    """
+
+    def __init__(self, store: Path, plan: Plan, *, fresh: bool = False) -> None:
+        self.path = store / plan.run_id
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path / ".lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StoreError(
+                f"{self.path}: another assay is writing this run; wait for it, or pass another --name"
+            ) from None
+        try:
+            self.plan = self._begin(plan, fresh)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, plan: Plan, fresh: bool) -> Plan:
+        if fresh:
+            for name in ("manifest.json", "results.json", "plan.json"):
+                (self.path / name).unlink(missing_ok=True)
+            for folder in ("journal", "samples"):
+                shutil.rmtree(self.path / folder, ignore_errors=True)
+        for folder in ("journal", "samples"):
+            (self.path / folder).mkdir(exist_ok=True)
+        self._results: dict[str, TaskResult] = {}
+        if (self.path / "plan.json").is_file():
+            run = read_run(self.path)
+            _demand_same(run.plan, plan)
+            self._results = dict(run.results)
+            if run.plan.tasks == plan.tasks:
+                return run.plan
+            (self.path / "manifest.json").unlink(missing_ok=True)
+            plan = dataclasses.replace(run.plan, tasks=plan.tasks)
+        _write(self.path / "plan.json", _json_bytes(to_json(plan)))
+        return plan
+
+    def close(self) -> None:
+        """Let the next writer in."""
+        self._lock.release()
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def result(self, task: str) -> TaskResult | None:
+        """The task's result when it is final; a task that lacked data or met infra errors is done again."""
+        found = self._results.get(task)
+        final = found is not None and found.status in ("ok", "constant_scorer")
+        return found if final and found and found.fingerprint == self.plan.tasks.get(task) else None
+
+    @property
+    def complete(self) -> bool:
+        """The manifest stands: nothing has changed since the run was finished."""
+        return (self.path / "manifest.json").is_file()
+
+    @property
+    def results(self) -> Mapping[str, TaskResult]:
+        """Every result so far."""
+        return self._results
+
+    def answered(self, task: str) -> dict[int, list[Answer]]:
+        """Shards answered before, from the journal; a line torn by a kill is cut off.
+
+        Raises:
+            StoreError: a line before the last was changed on disk.
+        """
+        path = self._journal(task)
+        shards: dict[int, list[Answer]] = {}
+        good = 0
+        for line, whole in _lines(path):
+            shard = _shard(line) if whole else None
+            if shard is None:
+                if path.stat().st_size > good + len(line):
+                    raise StoreError(f"{path}: changed on disk: a line fails its sha256; use --fresh")
+                os.truncate(path, good)
+                break
+            good += len(line)
+            shards[shard[0]] = shard[1]
+        return shards
+
+    def keep(self, task: str, shard: int, answers: Sequence[Answer]) -> None:
+        """Append one shard's answers; flushed and fsynced on return."""
+        payload = fingerprint.canonical([shard, [answer_json(a) for a in answers]])
+        line = f"{hashlib.sha256(payload.encode()).hexdigest()} {payload}\n"
+        with self._journal(task).open("ab") as f:
+            f.write(line.encode())
+            f.flush()
+            os.fsync(f.fileno())
+
+    def finish_task(self, result: TaskResult, samples: pa.Table | None) -> TaskResult:
+        """Write a task's samples, then its result; then its journal has done its work."""
+        if samples is not None:
+            path = self.path / "samples" / f"{result.task}.parquet"
+            _write_with(path, lambda p: pq.write_table(samples, p, compression="zstd"))
+            result = dataclasses.replace(result, samples_sha256=fingerprint.file_sha256(path))
+        self._results[result.task] = result
+        self._write_results([])
+        if result.status != "incomplete":
+            self._journal(result.task).unlink(missing_ok=True)
+        return result
+
+    def finish(self, composites: Iterable[Mapping[str, Any]], wall_s: float, ended: str) -> None:
+        """Write the composites, then the manifest: the run is complete."""
+        self._write_results(list(composites))
+        names = ["plan.json", "results.json"]
+        names += [f"samples/{t}.parquet" for t, r in self._results.items() if r.samples_sha256]
+        files = {n: fingerprint.file_sha256(self.path / n) for n in sorted(names)}
+        manifest = {"run_id": self.plan.run_id, "ended": ended, "wall_s": wall_s, "files": files}
+        _write(self.path / "manifest.json", _json_bytes(manifest))
+
+    def _journal(self, task: str) -> Path:
+        return self.path / "journal" / f"{task}.jsonl"
+
+    def _write_results(self, composites: list[Mapping[str, Any]]) -> None:
+        (self.path / "manifest.json").unlink(missing_ok=True)
+        tasks = {t: to_json(self._results[t]) for t in sorted(self._results)}
+        _write(self.path / "results.json", _json_bytes({"tasks": tasks, "composites": composites}))
+
+
+def _demand_same(old: Plan, new: Plan) -> None:
+    """A run goes on only under the plan it began with; a task that gained data is not a change."""
+    tasks_old = {t: f for t, f in old.tasks.items() if f}
+    tasks_new = {t: f for t, f in new.tasks.items() if t in tasks_old}
+    differing = [
+        f"{name} was {a!r}, now {b!r}"
+        for name, a, b in (
+            ("schema version", old.schema_version, new.schema_version),
+            ("assay version", old.assay_version, new.assay_version),
+            ("rows", old.docs, new.docs),
+            ("tasks", sorted(old.tasks), sorted(new.tasks)),
+            *((k, old.identity.get(k), new.identity.get(k)) for k in {*old.identity, *new.identity}),
+            *((f"task '{t}' fingerprint", tasks_old[t], tasks_new.get(t)) for t in tasks_old),
+        )
+        if a != b
+    ]
+    if differing:
+        raise StoreError(
+            f"run '{old.run_id}' was begun differently: {'; '.join(differing[:3])}. "
+            "Use --fresh to start it anew, or another --name to keep both"
+        )
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """Lines of a journal, and whether each is whole."""
+    if path.is_file():
+        with path.open("rb") as f:
+            for line in f:
+                yield line, line.endswith(b"\n")
+
+
+def _shard(line: bytes) -> tuple[int, list[Answer]] | None:
+    sha, _, payload = line.rstrip(b"\n").partition(b" ")
+    if hashlib.sha256(payload).hexdigest().encode() != sha:
+        return None
+    number, entries = json.loads(payload)
+    return number, [answer_from_json(e) for e in entries]
+
+
+def _json_bytes(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    _write_with(path, lambda p: p.write_bytes(content))
+
+
+def _write_with(path: Path, write: Callable[[Path], object]) -> None:
+    """Atomic: readers see the old file or the new one, whole, also after a power cut."""
+    fresh = path.with_name(path.name + ".new")
+    write(fresh)
+    with fresh.open("rb") as f:
+        os.fsync(f.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

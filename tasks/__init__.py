@@ -1,0 +1,1 @@
+"""What is asked and what counts as right: specs, data, prompts, scorers, aggregates. Pure: no engine, no daemon."""

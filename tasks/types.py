@@ -1,0 +1,174 @@
+"""The vocabulary: what is asked, what comes back, what it is worth. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+Ids: TypeAlias = Sequence[int]
+"""Token ids. Renderers build `array('i')`: four bytes an id, since a suite holds tens of millions."""
+
+Row: TypeAlias = Mapping[str, Any]
+"""One record of a benchmark file, as its owners publish it."""
+
+Status: TypeAlias = Literal["ok", "no_answer", "truncated", "timeout", "memory", "crash", "tampered", "infra_error"]
+"""What happened to a sample. `infra_error` is the machine's or the checkpoint's fault and is never a score."""
+
+
+class UserError(Exception):
+    """Something the user can fix; the message names the fault and the remedy."""
+
+
+class Tokenizer(Protocol):
+    """What rendering needs of a tokenizer.
+
+    Attributes:
+        identity: sha256 that changes whenever any text could tokenise differently.
+        eos_id: end-of-sequence id, or None.
+        prefix_space: True when " a" is exactly one token, as llm-foundry 0.9.0 probes it: then a continuation
+            gets one leading space.
+    """
+
+    identity: str
+    eos_id: int | None
+    prefix_space: bool
+
+    def encode(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
+        """Token ids of each text; `special` adds what the tokenizer adds by default (a BOS, say)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One document of one task.
+
+    Attributes:
+        doc_id: row in the task's file, from 0; `category/row within it` for category tasks.
+        target: index of the right option, the expected continuation, or every accepted answer.
+        group: category, or "" when the task has none.
+        cluster: what the sample shares with others (a passage, say), or "".
+    """
+
+    task: str
+    doc_id: str
+    fields: Row
+    target: int | str | tuple[str, ...]
+    group: str = ""
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLikelihood:
+    """Ask for the log-probability of `continuation_ids` after `context_ids`.
+
+    Attributes:
+        key: `task/doc_id#option`, unique within a task.
+        text: the continuation as published, whose UTF-8 bytes are counted.
+        dropped: context ids cut from the left to fit the model.
+    """
+
+    key: str
+    context_ids: Ids
+    continuation_ids: Ids
+    text: str
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greedy:
+    """Ask for the most likely text after `prompt_ids`, up to a stop string or `max_tokens`."""
+
+    key: str
+    prompt_ids: Ids
+    stop: tuple[str, ...]
+    max_tokens: int
+    dropped: int = 0
+
+
+Request: TypeAlias = LogLikelihood | Greedy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihood:
+    """What a model says of one continuation.
+
+    Attributes:
+        logprob: sum over the continuation, nats, <= 0. NaN when the model's logits are broken.
+        tokens: length of the continuation under the model's tokenizer, >= 1.
+        nbytes: length of the continuation as published, UTF-8 bytes.
+        greedy: every continuation token is the argmax after its predecessors.
+    """
+
+    logprob: float
+    tokens: int
+    nbytes: int
+    greedy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """Text a model wrote.
+
+    Attributes:
+        text: up to, and without, the first stop string.
+        stopped: a stop string or end-of-sequence ended it; False when `max_tokens` did.
+        tokens: tokens the model produced for it.
+    """
+
+    text: str
+    stopped: bool
+    tokens: int
+
+
+Response: TypeAlias = Likelihood | Generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """What a sample is worth.
+
+    Attributes:
+        value: in [0, 1]; None exactly when status is `infra_error`.
+        extracted: what was compared with the target: an option's index, or the cleaned answer.
+        note: short reason when something is worth saying.
+        tied: every option scored the same, so the prediction is only the tie rule's.
+    """
+
+    value: float | None
+    extracted: int | str | None
+    status: Status = "ok"
+    note: str = ""
+    tied: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A sample with the requests that ask it, in option order.
+
+    Attributes:
+        fault: why it can't be asked (an answer that is empty after tokenisation, say); then no requests.
+    """
+
+    sample: Sample
+    requests: tuple[Request, ...] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back for one document: all that scoring needs, so it can be redone without a model.
+
+    Attributes:
+        request_sha256: of the token ids that were asked, options in order.
+        dropped: context ids cut from the left, the most over the options.
+        fault: why the document could not be asked, or "".
+        wall_s: its share of the time its shard took, seconds.
+    """
+
+    doc_id: str
+    responses: tuple[Response, ...]
+    request_sha256: str
+    dropped: int = 0
+    fault: str = ""
+    wall_s: float = 0.0
