@@ -67,8 +67,8 @@ def request(document: Document) -> str:
     """sha256 over everything asked of one document, options in order: each list of ids as int32 after its length."""
     whole = hashlib.sha256()
     for r in document.requests:
-        likelihood = isinstance(r, LogLikelihood)
-        for ids in (r.context_ids, r.continuation_ids) if likelihood else (r.prompt_ids, (r.max_tokens,)):
+        asked = (r.context_ids, r.continuation_ids) if isinstance(r, LogLikelihood) else (r.prompt_ids, (r.max_tokens,))
+        for ids in asked:
             whole.update(array("i", (len(ids),)))
             whole.update(array("i", ids))
     return whole.hexdigest()

@@ -26,6 +26,8 @@ STATE_FILES = ("trainer_state.json", "training_state.json")
 STEP_KEYS = ("step", "global_step")
 TOKEN_KEYS = ("tokens_seen", "num_input_tokens_seen", "tokens")
 LENGTH_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+TOKENS_AFTER = re.compile(r"tokens?[-_]?(\d+)([KMBT]?)(?![a-z\d])", re.IGNORECASE)
+TOKENS_BEFORE = re.compile(r"(\d+)([KMBT])[-_]?tokens?", re.IGNORECASE)
 TOKEN_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
@@ -78,9 +80,9 @@ def describe(folder: Path, label: str) -> Checkpoint:
     in_name = re.search(r"(?:step|checkpoint|iter)[-_]?0*(\d+)", label, re.IGNORECASE)
     if step is None and in_name:
         step = int(in_name[1])
-    said = re.search(r"tokens?[-_]?(\d+)([KMBT]?)(?![a-z\d])|(\d+)([KMBT]?)[-_]?tokens", label, re.IGNORECASE)
+    said = TOKENS_AFTER.search(label) or TOKENS_BEFORE.search(label)
     if tokens is None and said:
-        tokens = int(said[1] or said[3]) * TOKEN_UNITS[(said[2] or said[4]).upper()]
+        tokens = int(said[1]) * TOKEN_UNITS[said[2].upper()]
     return Checkpoint(label=label, step=step, tokens=tokens, parameters=_first(state, ("parameters",)))
 
 
