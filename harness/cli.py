@@ -89,43 +89,23 @@ def main() -> None:
     """
 
 
-@main.group("list")
-def list_() -> None:
-    """Show what can be measured."""
-
-
-@list_.command("tasks")
+@main.command("list")
+@click.argument("what", type=click.Choice(["tasks", "suites"]))
 @tasks_dir
 @as_json
 @_friendly
-def list_tasks(tasks_dirs: Sequence[Path], as_json: bool) -> None:
-    """Every task: kind, shots, rows, skill and baselines."""
+def list_(what: str, tasks_dirs: Sequence[Path], as_json: bool) -> None:
+    """Show what can be measured: every task, or every suite (a named list of tasks)."""
     registry = open_registry(tasks_dirs)
     if as_json:
         from dataclasses import asdict
 
-        _emit([asdict(t) for t in registry.tasks.values()])
+        rows = registry.tasks if what == "tasks" else registry.suites
+        _emit([asdict(row) for row in rows.values()])
     else:
         from assay.harness import views
 
-        click.echo(views.tasks(registry))
-
-
-@list_.command("suites")
-@tasks_dir
-@as_json
-@_friendly
-def list_suites(tasks_dirs: Sequence[Path], as_json: bool) -> None:
-    """Every suite: a named list of tasks."""
-    registry = open_registry(tasks_dirs)
-    if as_json:
-        from dataclasses import asdict
-
-        _emit([asdict(s) for s in registry.suites.values()])
-    else:
-        from assay.harness import views
-
-        click.echo(views.suites(registry))
+        click.echo(views.tasks(registry) if what == "tasks" else views.suites(registry))
 
 
 @main.command()
@@ -224,7 +204,7 @@ def runs(store: Path, as_json: bool) -> None:
     from assay.harness import records, views
     from assay.harness import store as stored
 
-    found = [stored.read_run(path) for path in stored.list_runs(store)]
+    found = [stored.peek_run(path) for path in stored.list_runs(store)]
     if as_json:
         _emit([{"plan": records.to_json(r.plan), "complete": r.complete} for r in found])
     else:

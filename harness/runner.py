@@ -104,14 +104,15 @@ def run_task(
     except datasets.NoData as error:
         return out.finish_task(TaskResult(task=spec.name, status="no_data", message=str(error)), None)
     shards = list(_shards(spec, datasets.parts(spec, loaded.rows), docs))
-    answered = {n: a for n, a in out.answered(spec.name).items() if not any(map(_unusable, a))}
+    journal = out.journal(spec.name)
+    answered = {n: a for n, a in journal.answered().items() if not any(map(_unusable, a))}
     total = sum(len(s.prompts) for s in shards)
     scored: list[tuple[Sample, Answer, Score]] = []
     fitted = _fit_to_model(spec, backend)
     for shard in shards:
         if shard.number not in answered:
             answered[shard.number] = _ask(fitted, shard, backend, cache, clock)
-            out.keep(spec.name, shard.number, answered[shard.number])
+            journal.keep(shard.number, answered[shard.number])
         for prompt, answer in zip(shard.prompts, answered[shard.number], strict=True):
             scored.append((prompt.sample, answer, scorers.score(spec, prompt.sample, answer)))
         progress(spec.name, len(scored), total)

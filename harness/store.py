@@ -10,11 +10,10 @@ runs/<run_id>/plan.json            what was set out to do
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,14 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from assay.harness import fingerprint
+from assay.harness.journal import Journal, StoreError
 from assay.harness.records import (
     Plan,
     TaskResult,
-    answer_from_json,
-    answer_json,
     plan_from_json,
     result_from_json,
     to_json,
 )
-from assay.tasks.types import Answer, UserError
-
-
-class StoreError(UserError):
-    """A run directory can't be used as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +87,66 @@ def find_run(store: Path, name: str) -> Path:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run and check it against its own hashes.
+    """Read a run and check every file of it against its hashes.
 
     Raises:
         StoreError: a file was changed, removed or torn since it was written.
     """
-    plan = plan_from_json(_read_json(path / "plan.json"))
-    manifest = path / "manifest.json"
-    if manifest.is_file():
-        _verify(path, _read_json(manifest)["files"])
-    data = _read_json(path / "results.json") if (path / "results.json").is_file() else {}
+    run = peek_run(path)
+    if run.complete:
+        _verify(path, _read_json(path / "manifest.json")["files"])
+    _verify(path, {f"samples/{t}.parquet": r.samples_sha256 for t, r in run.results.items() if r.samples_sha256})
+    return run
+
+
+def peek_run(path: Path) -> Run:
+    """Read a run's plan and results, checked against their own seals, without reading its samples.
+
+    Raises:
+        StoreError: one of them was changed or torn since it was written.
+    """
+    plan = plan_from_json(_unseal(path / "plan.json"))
+    data = _unseal(path / "results.json") if (path / "results.json").is_file() else {}
     results = {t: result_from_json(r) for t, r in data.get("tasks", {}).items()}
-    _verify(
-        path,
-        {f"samples/{t}.parquet": r.samples_sha256 for t, r in results.items() if r.samples_sha256},
-    )
-    return Run(path, plan, results, data.get("composites", []), manifest.is_file())
+    return Run(path, plan, results, data.get("composites", []), (path / "manifest.json").is_file())
 
 
 def _verify(path: Path, files: Mapping[str, str]) -> None:
     for name, wanted in files.items():
         found = fingerprint.file_sha256(path / name) if (path / name).is_file() else "missing"
-        if found != wanted:
-            raise StoreError(
-                f"{path / name}: changed on disk since it was written: sha256 {found}, expected {wanted}; "
-                "restore it, or measure again with --fresh"
-            )
+        _demand(path / name, found, wanted)
+
+
+def _demand(path: Path, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise StoreError(
+            f"{path}: changed on disk since it was written: sha256 {found}, expected {wanted}; "
+            "restore it, or measure again with --fresh"
+        )
+
+
+def _seal(value: Mapping[str, Any]) -> bytes:
+    """Readable JSON that carries the sha256 of its own canonical form."""
+    return _json_bytes({**value, "sha256": fingerprint.digest(_plain(value))})
+
+
+def _unseal(path: Path) -> dict[str, Any]:
+    data = dict(_read_json(path))
+    wanted = str(data.pop("sha256", "none"))
+    _demand(path, fingerprint.digest(data), wanted)
+    return data
+
+
+def _plain(value: Any) -> Any:
+    """What JSON makes of a value: tuples are lists."""
+    return json.loads(json.dumps(value))
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise StoreError(f"{path}: not readable as JSON ({error}); restore it, or use --fresh") from error
+        raise StoreError(f"{path}: changed on disk: not JSON ({error}); restore it, or use --fresh") from error
 
 
 class RunWriter:
@@ -170,7 +190,7 @@ class RunWriter:
                 return run.plan
             (self.path / "manifest.json").unlink(missing_ok=True)
             plan = dataclasses.replace(run.plan, tasks=plan.tasks)
-        _write(self.path / "plan.json", _json_bytes(to_json(plan)))
+        _write(self.path / "plan.json", _seal(to_json(plan)))
         return plan
 
     def close(self) -> None:
@@ -199,34 +219,9 @@ class RunWriter:
         """Every result so far."""
         return self._results
 
-    def answered(self, task: str) -> dict[int, list[Answer]]:
-        """Shards answered before, from the journal; a line torn by a kill is cut off.
-
-        Raises:
-            StoreError: a line before the last was changed on disk.
-        """
-        path = self._journal(task)
-        shards: dict[int, list[Answer]] = {}
-        good = 0
-        for line, whole in _lines(path):
-            shard = _shard(line) if whole else None
-            if shard is None:
-                if path.stat().st_size > good + len(line):
-                    raise StoreError(f"{path}: changed on disk: a line fails its sha256; use --fresh")
-                os.truncate(path, good)
-                break
-            good += len(line)
-            shards[shard[0]] = shard[1]
-        return shards
-
-    def keep(self, task: str, shard: int, answers: Sequence[Answer]) -> None:
-        """Append one shard's answers; flushed and fsynced on return."""
-        payload = fingerprint.canonical([shard, [answer_json(a) for a in answers]])
-        line = f"{hashlib.sha256(payload.encode()).hexdigest()} {payload}\n"
-        with self._journal(task).open("ab") as f:
-            f.write(line.encode())
-            f.flush()
-            os.fsync(f.fileno())
+    def journal(self, task: str) -> Journal:
+        """The task's answers so far, and where to keep more."""
+        return Journal(self.path / "journal" / f"{task}.jsonl")
 
     def finish_task(self, result: TaskResult, samples: pa.Table | None) -> TaskResult:
         """Write a task's samples, then its result; then its journal has done its work."""
@@ -237,25 +232,21 @@ class RunWriter:
         self._results[result.task] = result
         self._write_results([])
         if result.status != "incomplete":
-            self._journal(result.task).unlink(missing_ok=True)
+            self.journal(result.task).path.unlink(missing_ok=True)
         return result
 
     def finish(self, composites: Iterable[Mapping[str, Any]], wall_s: float, ended: str) -> None:
         """Write the composites, then the manifest: the run is complete."""
         self._write_results(list(composites))
-        names = ["plan.json", "results.json"]
-        names += [f"samples/{t}.parquet" for t, r in self._results.items() if r.samples_sha256]
-        files = {n: fingerprint.file_sha256(self.path / n) for n in sorted(names)}
+        files = {n: fingerprint.file_sha256(self.path / n) for n in ("plan.json", "results.json")}
+        files |= {f"samples/{t}.parquet": r.samples_sha256 for t, r in self._results.items() if r.samples_sha256}
         manifest = {"run_id": self.plan.run_id, "ended": ended, "wall_s": wall_s, "files": files}
         _write(self.path / "manifest.json", _json_bytes(manifest))
-
-    def _journal(self, task: str) -> Path:
-        return self.path / "journal" / f"{task}.jsonl"
 
     def _write_results(self, composites: list[Mapping[str, Any]]) -> None:
         (self.path / "manifest.json").unlink(missing_ok=True)
         tasks = {t: to_json(self._results[t]) for t in sorted(self._results)}
-        _write(self.path / "results.json", _json_bytes({"tasks": tasks, "composites": composites}))
+        _write(self.path / "results.json", _seal({"tasks": tasks, "composites": composites}))
 
 
 def _demand_same(old: Plan, new: Plan) -> None:
@@ -279,22 +270,6 @@ def _demand_same(old: Plan, new: Plan) -> None:
             f"run '{old.run_id}' was begun differently: {'; '.join(differing[:3])}. "
             "Use --fresh to start it anew, or another --name to keep both"
         )
-
-
-def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
-    """Lines of a journal, and whether each is whole."""
-    if path.is_file():
-        with path.open("rb") as f:
-            for line in f:
-                yield line, line.endswith(b"\n")
-
-
-def _shard(line: bytes) -> tuple[int, list[Answer]] | None:
-    sha, _, payload = line.rstrip(b"\n").partition(b" ")
-    if hashlib.sha256(payload).hexdigest().encode() != sha:
-        return None
-    number, entries = json.loads(payload)
-    return number, [answer_from_json(e) for e in entries]
 
 
 def _json_bytes(value: Any) -> bytes:

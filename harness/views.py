@@ -113,12 +113,13 @@ def note(x: TaskResult) -> str:
 def runs(found: Iterable[Run]) -> str:
     """A store's runs."""
     return columns(
-        ("run", "checkpoint", "step", "tasks", "done", "state", "begun"),
+        ("run", "checkpoint", "step", "tokens", "tasks", "done", "state", "begun"),
         (
             (
                 r.plan.run_id,
                 r.plan.checkpoint.label,
                 r.plan.checkpoint.step,
+                r.plan.checkpoint.tokens,
                 len(r.plan.tasks),
                 sum(x.value is not None for x in r.results.values()),
                 "complete" if r.complete else "incomplete",

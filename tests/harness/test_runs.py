@@ -7,7 +7,8 @@ import pytest
 
 from assay.harness import runner, session, store
 from assay.harness.backends.base import ModelOptions, open_backend
-from assay.harness.store import RunWriter, StoreError
+from assay.harness.journal import StoreError
+from assay.harness.store import RunWriter
 from assay.tasks.render import DocRange
 from tests.conftest import choice_rows
 
@@ -119,7 +120,7 @@ def test_a_file_changed_on_disk_is_detected_and_named(run, name):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=f"{path.name}: changed on disk since it was written: sha256"):
+    with pytest.raises(StoreError, match=f"{path.name}: changed on disk"):
         store.read_run(finished.path)
 
 

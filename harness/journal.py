@@ -1,0 +1,70 @@
+"""Answers on disk before anything scores them: one line a shard, its sha256 in front."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.harness import fingerprint
+from assay.harness.records import answer_from_json, answer_json
+from assay.tasks.types import Answer, UserError
+
+
+class StoreError(UserError):
+    """A run directory can't be used as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """One task's journal."""
+
+    path: Path
+
+    def keep(self, shard: int, answers: Sequence[Answer]) -> None:
+        """Append one shard's answers; flushed and fsynced on return.
+
+        Raises:
+            OSError: the disk is full, say; what is torn is cut off by the next `answered`.
+        """
+        payload = fingerprint.canonical([shard, [answer_json(a) for a in answers]]).encode()
+        with self.path.open("ab") as f:
+            f.write(hashlib.sha256(payload).hexdigest().encode() + b" " + payload + b"\n")
+            f.flush()
+            os.fsync(f.fileno())
+
+    def answered(self) -> dict[int, list[Answer]]:
+        """Answers of every shard kept before; a last line torn by a kill is cut off.
+
+        Raises:
+            StoreError: a line before the last was changed on disk.
+        """
+        shards: dict[int, list[Answer]] = {}
+        good = 0
+        for line in self._lines():
+            shard = _parse(line)
+            if shard is None:
+                if self.path.stat().st_size > good + len(line):
+                    raise StoreError(f"{self.path}: changed on disk: a line fails its sha256; use --fresh")
+                os.truncate(self.path, good)
+                break
+            good += len(line)
+            shards[shard[0]] = shard[1]
+        return shards
+
+    def _lines(self) -> Iterator[bytes]:
+        if self.path.is_file():
+            with self.path.open("rb") as f:
+                yield from f
+
+
+def _parse(line: bytes) -> tuple[int, list[Answer]] | None:
+    """Shard number and answers, or None when the line is not whole."""
+    sha, _, payload = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or hashlib.sha256(payload).hexdigest().encode() != sha:
+        return None
+    number, entries = json.loads(payload)
+    return number, [answer_from_json(e) for e in entries]
