@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,6 +53,8 @@ def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any])
     registry = open_registry(options["tasks_dirs"])
     specs = registry.select(names)
     refs = session.expand_models(models)
+    if options["name"] and not re.fullmatch(r"[\w.-]*\w[\w.-]*", options["name"]):
+        raise UserError(f"--name {options['name']}: letters, digits, '.', '_' and '-' only: it names a folder")
     if options["name"] and len(refs) > 1:
         raise UserError(f"--name names one run, but {len(refs)} models were given: leave it out")
     model_options = ModelOptions(
@@ -91,6 +95,8 @@ def _run_one(
             runner.run(registry, specs, docs, backend, out, cache, bar)
         finally:
             bar.close()
+            del backend
+            gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
         return store.read_run(out.path)
 
 

@@ -30,11 +30,14 @@ class Journal:
         Raises:
             OSError: the disk is full, say; what is torn is cut off by the next `answered`.
         """
+        new = not self.path.exists()
         payload = fingerprint.canonical([shard, [answer_json(a) for a in answers]]).encode()
         with self.path.open("ab") as f:
             f.write(hashlib.sha256(payload).hexdigest().encode() + b" " + payload + b"\n")
             f.flush()
             os.fsync(f.fileno())
+        if new:
+            sync_folder(self.path.parent)
 
     def answered(self) -> dict[int, list[Answer]]:
         """Answers of every shard kept before; a last line torn by a kill is cut off.
@@ -68,3 +71,12 @@ def _parse(line: bytes) -> tuple[int, list[Answer]] | None:
         return None
     number, entries = json.loads(payload)
     return number, [answer_from_json(e) for e in entries]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were added, replaced or removed in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

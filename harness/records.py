@@ -68,7 +68,7 @@ class TaskResult:
         centred_v1, centred_v2: 0 at the baseline, 1 at perfect.
         counts: samples per status. truncated: samples whose context lost its left end.
         groups: value and n per category.
-        wall_s: seconds rendering, in the model, and in everything else.
+        wall_s: seconds loading the model (once a run), rendering, in the model, and in everything else.
         message: what is wrong and what to do, when there is no value; how the data deviates, when it does.
     """
 

@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 class Clock:
     """Seconds spent in each part of a task."""
 
-    spent: dict[str, float] = field(default_factory=lambda: {"render": 0.0, "model": 0.0, "other": 0.0})
+    spent: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "render": 0.0, "model": 0.0, "other": 0.0})
     _last: float = field(default_factory=time.perf_counter)
 
     def lap(self, part: str) -> float:
@@ -148,6 +148,8 @@ def _shards(spec: TaskSpec, parts: Sequence[Part], docs: DocRange) -> Iterator[_
 
 def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock: Clock) -> list[Answer]:
     clock.lap("other")
+    backend.load()
+    clock.lap("load")
     documents = cache.get(
         (backend.tokenizer.identity, fingerprint.digest(dataclasses.astuple(spec)), shard.number),
         lambda: list(

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 FEW_CLUSTERS = 40
 """Below this the sandwich estimate is itself too small: bootstrap whole clusters instead."""
@@ -47,8 +50,6 @@ def _wilson(groups: Mapping[str, Sequence[float]]) -> Interval:
     Categories are strata: G means of n_g items weigh as G^2 / sum(1 / n_g) items would in one sample, slightly
     conservative since it forgoes the variance between categories.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     sizes = np.array([len(v) for v in groups.values()], dtype=float)
     means = np.array([np.mean(v) for v in groups.values()])
     p, n = float(means.mean()), float(len(sizes) ** 2 / np.sum(1 / sizes))
@@ -58,8 +59,6 @@ def _wilson(groups: Mapping[str, Sequence[float]]) -> Interval:
 
 
 def _student(values: np.ndarray) -> Interval | None:
-    from scipy import stats
-
     if len(values) < 2:
         return None
     bounds = stats.ttest_1samp(values, 0).confidence_interval(0.95)
@@ -74,16 +73,12 @@ def _clustered(values: np.ndarray, ids: Sequence[str]) -> Interval | None:
         return _wilson({"": [float(values[0])] * len(names)})
     if len(names) < FEW_CLUSTERS:
         return _cluster_bootstrap(values, codes)
-    import statsmodels.api as sm
-
     fit = sm.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
     low, high = fit.conf_int(0.05)[0]
     return Interval(float(fit.bse[0]), float(low), float(high), "cluster-robust t")
 
 
 def _cluster_bootstrap(values: np.ndarray, codes: np.ndarray) -> Interval:
-    from scipy import stats
-
     totals = np.bincount(codes, weights=values)
     sizes = np.bincount(codes).astype(float)
     found = stats.bootstrap(

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from assay.harness import fingerprint
-from assay.harness.journal import Journal, StoreError
+from assay.harness.journal import Journal, StoreError, sync_folder
 from assay.harness.records import (
     Plan,
     TaskResult,
@@ -31,6 +31,9 @@ from assay.harness.records import (
     result_from_json,
     to_json,
 )
+
+FINAL = ("ok", "constant_scorer")
+"""A task with one of these is measured; with any other it is done again, from what its journal has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,23 +177,29 @@ class RunWriter:
             raise
 
     def _begin(self, plan: Plan, fresh: bool) -> Plan:
+        """Continue what lies here, or begin. Nothing is trusted without a plan: without one, all else goes."""
+        stored = self.path / "plan.json"
         if fresh:
-            for name in ("manifest.json", "results.json", "plan.json"):
-                (self.path / name).unlink(missing_ok=True)
-            for folder in ("journal", "samples"):
-                shutil.rmtree(self.path / folder, ignore_errors=True)
-        for folder in ("journal", "samples"):
-            (self.path / folder).mkdir(exist_ok=True)
+            stored.unlink(missing_ok=True)
+            sync_folder(self.path)
         self._results: dict[str, TaskResult] = {}
-        if (self.path / "plan.json").is_file():
+        if stored.is_file():
             run = read_run(self.path)
             _demand_same(run.plan, plan)
             self._results = dict(run.results)
-            if run.plan.tasks == plan.tasks:
+            tasks = {t: plan.tasks[t] or run.plan.tasks[t] for t in plan.tasks}
+            if tasks == run.plan.tasks:
                 return run.plan
             (self.path / "manifest.json").unlink(missing_ok=True)
-            plan = dataclasses.replace(run.plan, tasks=plan.tasks)
-        _write(self.path / "plan.json", _seal(to_json(plan)))
+            plan = dataclasses.replace(run.plan, tasks=tasks)
+        else:
+            for name in ("manifest.json", "results.json"):
+                (self.path / name).unlink(missing_ok=True)
+            for folder in ("journal", "samples"):
+                if (self.path / folder).exists():
+                    shutil.rmtree(self.path / folder)
+                (self.path / folder).mkdir()
+        _write(stored, _seal(to_json(plan)))
         return plan
 
     def close(self) -> None:
@@ -206,8 +215,9 @@ class RunWriter:
     def result(self, task: str) -> TaskResult | None:
         """The task's result when it is final; a task that lacked data or met infra errors is done again."""
         found = self._results.get(task)
-        final = found is not None and found.status in ("ok", "constant_scorer")
-        return found if final and found and found.fingerprint == self.plan.tasks.get(task) else None
+        if found is None or found.status not in FINAL or found.fingerprint != self.plan.tasks[task]:
+            return None
+        return found
 
     @property
     def complete(self) -> bool:
@@ -231,7 +241,7 @@ class RunWriter:
             result = dataclasses.replace(result, samples_sha256=fingerprint.file_sha256(path))
         self._results[result.task] = result
         self._write_results([])
-        if result.status != "incomplete":
+        if result.status in FINAL:
             self.journal(result.task).path.unlink(missing_ok=True)
         return result
 
@@ -250,9 +260,8 @@ class RunWriter:
 
 
 def _demand_same(old: Plan, new: Plan) -> None:
-    """A run goes on only under the plan it began with; a task that gained data is not a change."""
-    tasks_old = {t: f for t, f in old.tasks.items() if f}
-    tasks_new = {t: f for t, f in new.tasks.items() if t in tasks_old}
+    """A run goes on only under the plan it began with; that a task has gained or lost its data is not a change."""
+    measured = [t for t, f in old.tasks.items() if f and new.tasks.get(t)]
     differing = [
         f"{name} was {a!r}, now {b!r}"
         for name, a, b in (
@@ -261,7 +270,7 @@ def _demand_same(old: Plan, new: Plan) -> None:
             ("rows", old.docs, new.docs),
             ("tasks", sorted(old.tasks), sorted(new.tasks)),
             *((k, old.identity.get(k), new.identity.get(k)) for k in {*old.identity, *new.identity}),
-            *((f"task '{t}' fingerprint", tasks_old[t], tasks_new.get(t)) for t in tasks_old),
+            *((f"task '{t}' fingerprint", old.tasks[t], new.tasks[t]) for t in measured),
         )
         if a != b
     ]
@@ -287,8 +296,4 @@ def _write_with(path: Path, write: Callable[[Path], object]) -> None:
     with fresh.open("rb") as f:
         os.fsync(f.fileno())
     fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -32,7 +32,7 @@ def _cell(value: Any) -> str:
 
 
 def _numeric(text: str) -> bool:
-    return text == "-" or text.replace(",", "").replace(".", "").lstrip("+-").isdigit()
+    return text in ("-", "N/A") or text.replace(",", "").replace(".", "").lstrip("+-").isdigit()
 
 
 def tasks(registry: Registry) -> str:
@@ -89,8 +89,8 @@ def series(runs: Sequence[Run]) -> str:
         found = [{c["name"]: c for c in r.composites}.get(name) for r in order]
         rows.append([name, *(_composite(c)[1] if c else None for c in found)])
     table = columns(["task", *(r.plan.checkpoint.label for r in order)], rows)
-    missing = {t: x.message for r in order for t, x in r.results.items() if x.value is None}
-    lines = [f"{t}: {m}" for t, m in missing.items()]
+    notes = {t: x.message for r in order for t, x in r.results.items() if x.message}
+    lines = [f"{t}: {m}" for t, m in notes.items()]
     return "\n".join([f"{_rows(order[0])}", table, *([""] if lines else []), *lines])
 
 

@@ -199,13 +199,14 @@ def samples(spec: TaskSpec, part: Part, start: int, stop: int) -> Iterator[Sampl
         DataMismatch: a row lacks a key of its kind; names task and row.
     """
     for i in range(start, min(stop, len(part.rows))):
-        row = strip(part.rows[i])
+        raw = part.rows[i]
+        row = strip(raw)
         try:
             yield Sample(
                 task=spec.name,
                 doc_id=f"{part.group}/{i}" if part.group else str(i),
                 fields=row,
-                target=_target(spec, row),
+                target=_target(spec, row, raw),
                 group=part.group,
                 cluster=_cluster(spec, row),
             )
@@ -215,11 +216,12 @@ def samples(spec: TaskSpec, part: Part, start: int, stop: int) -> Iterator[Sampl
             ) from None
 
 
-def _target(spec: TaskSpec, row: Row) -> int | str | tuple[str, ...]:
+def _target(spec: TaskSpec, row: Row, raw: Row) -> int | str | tuple[str, ...]:
+    """Accepted answers stay as published: upstream gathers them before it strips the row."""
     if spec.kind == "language_modeling":
         return str(row["continuation"])
     if spec.kind == "generation":
-        return tuple(dict.fromkeys([row["answer"], *row.get("aliases", [])]))
+        return tuple(dict.fromkeys([raw["answer"], *raw.get("aliases", [])]))
     return int(row["gold"])
 
 

@@ -58,6 +58,14 @@ class Backend(Protocol):
         """The model's own tokenizer."""
         ...
 
+    def load(self) -> None:
+        """Load tokenizer and weights now; asking does it otherwise.
+
+        Raises:
+            BackendError: they can't be loaded, or don't belong together.
+        """
+        ...
+
     def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
         """Log-probabilities of continuations.
 

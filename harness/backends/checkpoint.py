@@ -12,7 +12,7 @@ from assay.harness import fingerprint
 from assay.harness.backends.base import BackendError
 from assay.harness.records import Checkpoint
 
-WEIGHTS = ("*.safetensors", "*.bin", "*.index.json", "config.json")
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json", "config.json")
 TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",

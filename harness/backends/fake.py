@@ -45,6 +45,9 @@ class Fake:
         self.tokenizer: Tokenizer = Words()
         self._samples: dict[str, Sample] = {}
 
+    def load(self) -> None:
+        """Nothing to load."""
+
     def study(self, spec: TaskSpec, samples: Sequence[Sample]) -> None:
         """Remember what is being asked; earlier samples are forgotten."""
         self._samples = {f"{spec.name}/{s.doc_id}": s for s in samples}

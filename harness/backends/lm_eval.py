@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import importlib.metadata
 import logging
 import os
@@ -24,10 +25,12 @@ from assay.harness.backends.checkpoint import (
 from assay.harness.backends.tokenizer import HFTokenizer, demand_own
 from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood
 
-LOGITS_MIB_CPU = 1024
-"""Memory for one batch's logits on a CPU; on a GPU a quarter of what is free."""
+LOGITS_MIB_CPU = 128
+"""Memory for one batch's logits on a CPU, where more only waits for memory; on a GPU a quarter of what is free."""
 BUDGET_TOKENS = 16_384
-"""Most tokens in one forward pass, padding included."""
+"""Most tokens in one likelihood pass, padding included."""
+GENERATED_TOKENS = 32_768
+"""Most tokens, prompts and answers, that one batch of generations holds in its cache."""
 T = TypeVar("T")
 
 
@@ -49,7 +52,7 @@ class HuggingFace:
         }
         self._tokenizer: HFTokenizer | None = None
         self._lm: Any = None
-        self._budget = 0
+        self._budgets = {"likelihood": 0, "generation": GENERATED_TOKENS}
 
     @property
     def tokenizer(self) -> HFTokenizer:
@@ -63,7 +66,8 @@ class HuggingFace:
 
         Options that differ in their last token only share one forward pass (HFLM's logits cache).
         """
-        lm = self._load()
+        self.load()
+        lm = self._lm
         rows: dict[bytes, list[int]] = {}
         for i, r in enumerate(requests):
             shared = array("i", r.context_ids) + array("i", r.continuation_ids)[:-1]
@@ -77,7 +81,7 @@ class HuggingFace:
             answers = lm._loglikelihood_tokens(asked, disable_tqdm=True, override_bs=len(batch))
             found.update(zip(indices, answers, strict=True))
 
-        self._in_batches(ordered, lambda row: len(row[0]) // 4 + 1, ask)
+        self._in_batches("likelihood", ordered, lambda row: len(row[0]) // 4 + 1, ask)
         return [
             Likelihood(
                 logprob=found[i][0],
@@ -90,14 +94,14 @@ class HuggingFace:
 
     def generate(self, requests: Sequence[Greedy]) -> list[Generation]:
         """Plain argmax decoding, whatever the checkpoint's generation_config says (PARITY D 9)."""
-        self._load()
+        self.load()
         ordered = sorted(range(len(requests)), key=lambda i: (-len(requests[i].prompt_ids), i))
         found: dict[int, Generation] = {}
 
         def ask(batch: Sequence[int]) -> None:
             found.update(zip(batch, self._continue([requests[i] for i in batch]), strict=True))
 
-        self._in_batches(ordered, lambda i: len(requests[i].prompt_ids) + requests[i].max_tokens, ask)
+        self._in_batches("generation", ordered, lambda i: len(requests[i].prompt_ids) + requests[i].max_tokens, ask)
         return [found[i] for i in range(len(requests))]
 
     def _continue(self, batch: Sequence[Greedy]) -> list[Generation]:
@@ -133,13 +137,15 @@ class HuggingFace:
         tokens = bisect.bisect_left(range(len(ids)), True, key=has_stop)
         return Generation(text=text[: min(found)], stopped=True, tokens=tokens)
 
-    def _in_batches(self, items: Sequence[T], cost: Callable[[T], int], ask: Callable[[Sequence[T]], None]) -> None:
-        """Ask in batches that fit the budget; when the device runs out of memory, halve the budget and go on."""
+    def _in_batches(
+        self, kind: str, items: Sequence[T], cost: Callable[[T], int], ask: Callable[[Sequence[T]], None]
+    ) -> None:
+        """Ask in batches that fit the kind's budget; when the device runs out of memory, halve it and go on."""
         import torch
 
         todo = list(items)
         while todo:
-            batch = _next_batch(todo, cost, self._budget, self._options.batch_size)
+            batch = _next_batch(todo, cost, self._budgets[kind], self._options.batch_size)
             try:
                 ask(batch)
             except torch.cuda.OutOfMemoryError as error:
@@ -149,17 +155,19 @@ class HuggingFace:
                         "smaller --dtype or another --device"
                     ) from error
                 torch.cuda.empty_cache()
-                self._budget = max(1, sum(map(cost, batch)) // 2)
+                self._budgets[kind] = max(1, len(batch) // 2 * cost(batch[0]))
+                if self._options.batch_size:
+                    self._options = dataclasses.replace(self._options, batch_size=len(batch) // 2)
                 continue
             todo = todo[len(batch) :]
 
-    def _load(self) -> Any:
+    def load(self) -> None:
+        """Tokenizer and weights, checked against each other; once."""
         if self._lm is None:
             self._lm = self._open()
             vocabulary = self._lm.model.get_input_embeddings().weight.shape[0]
             free = _free_bytes(self._lm.device, LOGITS_MIB_CPU)
-            self._budget = max(256, min(BUDGET_TOKENS, free // (vocabulary * 8)))
-        return self._lm
+            self._budgets["likelihood"] = max(256, min(BUDGET_TOKENS, free // (vocabulary * 8)))
 
     def _open(self) -> Any:
         import torch

@@ -34,6 +34,9 @@ class Replay:
         self.checkpoint = Checkpoint(label=path.stem)
         self.tokenizer: Tokenizer = Words()
 
+    def load(self) -> None:
+        """Nothing more to load."""
+
     def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
         """The recorded options of each document.
 

@@ -234,3 +234,45 @@ def test_a_series_renders_each_question_once(registry):
     for _ in range(3):
         cache.get(("tokenizer", "task", 0), lambda: made.append(1) or [])
     assert made == [1]
+
+
+def test_a_fresh_start_killed_midway_never_mixes_old_answers_in(run, monkeypatch):
+    """--fresh dies after the plan is gone: the journal that still lies there belongs to nobody."""
+    monkeypatch.setattr(runner, "SHARD_DEFAULT", 8)
+    whole, _ = run(("demo_trades",), model="random:2", fresh=True)
+    with pytest.raises(RuntimeError):
+        run(("demo_trades",), model="random:1", fail_after=60, fresh=True)
+    (whole.path / "plan.json").unlink()
+    assert (whole.path / "journal" / "demo_trades.jsonl").is_file()
+    again, asked = run(("demo_trades",), model="random:2")
+    assert len(asked) == 96
+    assert contents(again) == contents(whole)
+
+
+def test_a_finished_run_is_shown_again_where_its_data_is_gone(run, write_task):
+    from assay.tasks.registry import open_registry
+
+    folder = write_task(choice_rows(6))
+    registry = open_registry([folder])
+    first, _ = run(("mine",), registry=registry)
+    (folder / "mine.jsonl").unlink()
+    again, asked = run(("mine",), registry=registry)
+    assert not asked
+    assert contents(again) == contents(first)
+
+
+def test_answers_outlive_a_spell_without_data(run, write_task, monkeypatch):
+    from assay.tasks.registry import open_registry
+
+    monkeypatch.setattr(runner, "SHARD_DEFAULT", 2)
+    folder = write_task(choice_rows(6))
+    registry = open_registry([folder])
+    with pytest.raises(RuntimeError):
+        run(("mine",), registry=registry, fail_after=17)
+    kept = (folder / "mine.jsonl").read_bytes()
+    (folder / "mine.jsonl").unlink()
+    gone, _ = run(("mine",), registry=registry)
+    assert gone.results["mine"].status == "no_data"
+    (folder / "mine.jsonl").write_bytes(kept)
+    _, asked = run(("mine",), registry=registry)
+    assert len(asked) == 8, "the two shards answered before are not asked again"
