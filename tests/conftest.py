@@ -101,6 +101,15 @@ def write_task(tmp_path):
     return write
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say how close to the originals' log-probabilities this run came."""
+    reports = terminalreporter.stats.get("passed", [])
+    worst = [v for r in reports for k, v in r.user_properties if k == "worst_nats"]
+    if worst:
+        said = f"largest distance of a summed log-probability from the originals': {max(worst):.1e} nats"
+        terminalreporter.write_line(f"parity: {len(worst)} golden files, {said}")
+
+
 def choice_rows(n, options=4):
     return [
         {"query": f"Question {i}: which?", "choices": [f"answer {i} {o}" for o in range(options)], "gold": i % options}
