@@ -34,6 +34,7 @@ store_option = click.option(
     envvar="ASSAY_STORE",
     help="Folder of run directories.",
 )
+offline_option = click.option("--offline", is_flag=True, envvar="ASSAY_OFFLINE", help="Never touch the network.")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 
 
@@ -51,17 +52,12 @@ def _friendly(command: Callable[..., Any]) -> Callable[..., Any]:
             raise  # `assay ... | head`: click ends quietly
         except OSError as error:
             where = f" {error.filename}:" if error.filename else ""
-            click.echo(
-                f"assay:{where} {error.strerror or error}. Nothing answered is lost: mend this (free space, or another "
-                "--store) and run the same command again",
-                err=True,
-            )
+            safe = ". Nothing answered is lost: mend this (free space, say) and run the same command again"
+            running = click.get_current_context().info_name == "run"
+            click.echo(f"assay:{where} {error.strerror or error}{safe if running else ''}", err=True)
             sys.exit(exits.PARTIAL)
         except KeyboardInterrupt:
-            click.echo(
-                "\nassay: interrupted. Every journaled answer is kept: the same command resumes",
-                err=True,
-            )
+            click.echo("\nassay: interrupted. Every journaled answer is kept: the same command resumes", err=True)
             sys.exit(exits.INTERRUPTED)
 
     return wrapped
@@ -132,7 +128,7 @@ def list_(what: str, tasks_dirs: Sequence[Path], as_json: bool) -> None:
     help="Of the weights in memory. Published DCLM numbers are float32.",
 )
 @click.option("--fresh", is_flag=True, help="Throw away what this run has and start anew.")
-@click.option("--offline", is_flag=True, envvar="ASSAY_OFFLINE", help="Never touch the network.")
+@offline_option
 @click.option("--yes", is_flag=True, help="Don't ask before throwing a run away.")
 @tasks_dir
 @_friendly
@@ -186,13 +182,14 @@ def show(run_name: str, store: Path, as_json: bool) -> None:
 @_friendly
 def samples(run_name: str, task: str, wrong: bool, store: Path, as_json: bool) -> None:
     """Every sample of a task as JSON Lines: options, prediction, target, verdict, response."""
+    from assay.harness import records
     from assay.harness import store as runs
 
     del as_json
     found = runs.read_run(runs.find_run(store, run_name))
     for row in found.samples(task).to_pylist():
         if not (wrong and row["correct"]):
-            click.echo(json.dumps({"task": task, **row, "target": json.loads(row["target"])}, ensure_ascii=False))
+            click.echo(records.sample_json(task, row))
 
 
 @main.command()
@@ -204,7 +201,12 @@ def runs(store: Path, as_json: bool) -> None:
     from assay.harness import records, views
     from assay.harness import store as stored
 
-    found = [stored.peek_run(path) for path in stored.list_runs(store)]
+    found = []
+    for path in stored.list_runs(store):
+        try:
+            found.append(stored.peek_run(path))
+        except UserError as error:
+            click.echo(f"assay: left out: {error}", err=True)
     if as_json:
         _emit([{"plan": records.to_json(r.plan), "complete": r.complete} for r in found])
     else:
@@ -247,14 +249,17 @@ def _chosen(registry: Registry, names: Sequence[str]) -> list[Any]:
 @click.argument("task")
 @click.option("--doc", default="0", show_default=True, help="Row, or category/row.")
 @click.option("--model", default="oracle", show_default=True, help="Whose tokenizer: as for run.")
+@offline_option
 @tasks_dir
 @as_json
 @_friendly
-def preview(task: str, doc: str, model: str, tasks_dirs: Sequence[Path], as_json: bool) -> None:
+def preview(task: str, doc: str, model: str, offline: bool, tasks_dirs: Sequence[Path], as_json: bool) -> None:
     """The exact prompt, and token ids, of one document."""
     from assay.harness import commands
+    from assay.harness.backends.base import ModelOptions, open_backend
 
-    commands.preview(open_registry(tasks_dirs), task, doc, model, as_json)
+    backend = open_backend(model, ModelOptions(offline=offline))
+    commands.preview(open_registry(tasks_dirs), task, doc, backend, as_json)
 
 
 @main.command()

@@ -14,7 +14,8 @@ import click
 from tqdm import tqdm
 
 from assay.harness import exits, runner, session, store, views
-from assay.harness.backends.base import ModelOptions, open_backend
+from assay.harness.backends.base import Backend, BackendError, ModelOptions, open_backend
+from assay.harness.records import Plan
 from assay.tasks import datasets, download, render
 from assay.tasks.registry import Registry, open_registry
 from assay.tasks.render import DocRange
@@ -46,64 +47,102 @@ class Bar:
 
 def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any]) -> int:
     """Measure every model on the chosen tasks; the exit code."""
+    registry = open_registry(options["tasks_dirs"])
+    specs = registry.select(names)
+    refs = session.expand_models(models)
+    docs, model_options = _checked(options, refs)
+    for missing in session.fetch_missing(specs, offline=options["offline"]):
+        click.echo(f"assay: no data for {missing.task}: {missing.reason}", err=True)
+    asked = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if k != "tasks_dirs"}
+    planned = []
+    for ref in refs:
+        backend = open_backend(ref, model_options)
+        planned.append((backend, session.make_plan(specs, docs, backend, options["name"], asked)))
+    _confirm_fresh(options, [plan for _, plan in planned])
+    finished, failed = _run_all(registry, specs, docs, planned, options)
+    if finished:
+        click.echo(views.run(finished[0]) if len(refs) == 1 else views.series(finished))
+    for r in finished:
+        click.echo(f"kept in {r.path}", err=True)
+    for message in failed:
+        click.echo(f"assay: not measured: {message}", err=True)
+    scored = all(x.value is not None for r in finished for x in r.results.values())
+    return exits.OK if scored and not failed else exits.PARTIAL
+
+
+def _checked(options: Mapping[str, Any], refs: Sequence[str]) -> tuple[DocRange, ModelOptions]:
+    """What click can't check."""
     try:
         docs = session.parse_docs(options["docs"], options["limit"])
     except ValueError as error:
         raise UserError(str(error)) from None
-    registry = open_registry(options["tasks_dirs"])
-    specs = registry.select(names)
-    refs = session.expand_models(models)
-    if options["name"] and not re.fullmatch(r"[\w.-]*\w[\w.-]*", options["name"]):
-        raise UserError(f"--name {options['name']}: letters, digits, '.', '_' and '-' only: it names a folder")
-    if options["name"] and len(refs) > 1:
+    name = options["name"]
+    if name and not re.fullmatch(r"(?!latest$)\w[\w.-]{0,99}", name):
+        raise UserError(f"--name {name}: it names a folder: up to 100 letters, digits, '.', '_', '-'; not 'latest'")
+    if name and len(refs) > 1:
         raise UserError(f"--name names one run, but {len(refs)} models were given: leave it out")
-    model_options = ModelOptions(
+    return docs, ModelOptions(
         batch_size=_batch_size(options["batch_size"]),
         device=options["device"],
         dtype=options["dtype"],
         offline=options["offline"],
     )
-    for missing in session.fetch_missing(specs, offline=options["offline"]):
-        click.echo(f"assay: no data for {missing.task}: {missing.reason}", err=True)
-    cache = runner.Rendered(runner.CACHED_IDS if len(refs) > 1 else 0)
-    finished = [_run_one(registry, specs, docs, ref, model_options, options, cache) for ref in refs]
-    click.echo(views.run(finished[0]) if len(finished) == 1 else views.series(finished))
-    for r in finished:
-        click.echo(f"kept in {r.path}", err=True)
-    scored = all(x.value is not None for r in finished for x in r.results.values())
-    return 0 if scored else exits.PARTIAL
+
+
+def _run_all(
+    registry: Registry,
+    specs: Sequence[TaskSpec],
+    docs: DocRange,
+    planned: list[tuple[Backend, Plan]],
+    options: Mapping[str, Any],
+) -> tuple[list[store.Run], list[str]]:
+    """Runs that could be measured, and why others could not: one bad checkpoint does not end a series."""
+    alone = len(planned) == 1
+    cache = runner.Rendered(0 if alone else runner.CACHED_IDS)
+    finished: list[store.Run] = []
+    failed: list[str] = []
+    while planned:
+        backend, plan = planned.pop(0)
+        try:
+            finished.append(_run_one(registry, specs, docs, backend, plan, options, cache))
+        except BackendError as error:
+            if alone:
+                raise
+            failed.append(str(error))
+        del backend
+        gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
+    return finished, failed
+
+
+def _confirm_fresh(options: Mapping[str, Any], plans: Sequence[Plan]) -> None:
+    """Ask once, before anything is measured, whether runs may be thrown away."""
+    doomed = [p for p in (options["store"] / plan.run_id for plan in plans) if (p / "plan.json").is_file()]
+    if options["fresh"] and doomed and not options["yes"]:
+        click.confirm(f"throw away what {', '.join(map(str, doomed))} holds?", abort=True, err=True)
 
 
 def _run_one(
     registry: Registry,
     specs: Sequence[TaskSpec],
     docs: DocRange,
-    ref: str,
-    model_options: ModelOptions,
+    backend: Backend,
+    plan: Plan,
     options: Mapping[str, Any],
     cache: runner.Rendered,
 ) -> store.Run:
-    backend = open_backend(ref, model_options)
-    asked = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if k != "tasks_dirs"}
-    plan = session.make_plan(specs, docs, backend, options["name"], asked)
-    path = options["store"] / plan.run_id
-    if options["fresh"] and (path / "plan.json").is_file() and not options["yes"]:
-        click.confirm(f"throw away what {path} holds?", abort=True, err=True)
     with store.RunWriter(options["store"], plan, fresh=options["fresh"]) as out:
         bar = Bar(plan.checkpoint.label)
         try:
             runner.run(registry, specs, docs, backend, out, cache, bar)
         finally:
             bar.close()
-            del backend
-            gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
         return store.read_run(out.path)
 
 
 def _batch_size(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--batch-size {text}: a whole number from 1, or auto")
     return int(text)
 
@@ -157,8 +196,8 @@ def data_fetch(specs: Sequence[TaskSpec]) -> int:
     for spec in specs:
         try:
             found = datasets.find(spec)
-            if found is not None:
-                datasets.read_verified(spec.data, found)
+            if found is not None and not found.is_relative_to(datasets.cache_folder()):
+                datasets.load(spec)
                 click.echo(f"{spec.name}: here already: {found}")
                 continue
             with tqdm(desc=spec.name, unit="B", unit_scale=True, file=sys.stderr, disable=None) as bar:
@@ -170,17 +209,17 @@ def data_fetch(specs: Sequence[TaskSpec]) -> int:
     return exits.PARTIAL if failed else 0
 
 
-def preview(registry: Registry, task: str, doc: str, model: str, as_json: bool) -> None:
+def preview(registry: Registry, task: str, doc: str, backend: Backend, as_json: bool) -> None:
     """Print one document as it is asked."""
-    (spec,) = registry.select([task])[:1]
-    backend = open_backend(model, ModelOptions())
-    loaded = datasets.load(spec)
+    if task not in registry.tasks:
+        registry.select([task])  # says what is near, unless it is a suite
+        raise UserError(f"preview shows one task, and '{task}' names several; see: assay list tasks")
+    spec = registry.tasks[task]
     group, _, row = doc.rpartition("/")
-    parts = {p.group: p for p in datasets.parts(spec, loaded.rows)}
-    part = parts.get(group) or (next(iter(parts.values())) if not group else None)
-    if part is None or not row.isdigit() or int(row) >= len(part.rows):
-        known = f"; categories: {', '.join(parts)}" if spec.categories else ""
-        raise UserError(f"task '{spec.name}' has no document '{doc}'{known}")
+    part = {p.group: p for p in datasets.parts(spec, datasets.load(spec).rows)}.get(group)
+    if part is None or not row.isdecimal() or int(row) >= len(part.rows):
+        how = "CATEGORY/ROW, such as " + _first_doc(spec) if spec.categories else f"0 to {spec.data.rows - 1}"
+        raise UserError(f"task '{spec.name}' has no document '{doc}'; --doc takes {how}")
     (prompt,) = render.prompts(spec, part, DocRange(int(row), int(row) + 1))
     limit = render.max_new_tokens(spec, part, backend.tokenizer)
     (document,) = render.tokenise(spec, [prompt], backend.tokenizer, limit)
@@ -207,6 +246,10 @@ def preview(registry: Registry, task: str, doc: str, model: str, as_json: bool) 
         click.echo(f"option {i}: {continuation!r}")
     for asked_of in shown["requests"]:
         click.echo(json.dumps(asked_of))
+
+
+def _first_doc(spec: TaskSpec) -> str:
+    return f"{datasets.parts(spec, datasets.load(spec).rows)[0].group}/0"
 
 
 def _sizes(request: LogLikelihood | Greedy) -> str:

@@ -58,9 +58,19 @@ def _device() -> Finding:
 
 def _data(registry: Registry) -> Iterator[Finding]:
     tasks = registry.tasks.values()
-    missing = [t.name for t in tasks if datasets.find(t) is None]
+    missing, damaged = [], []
+    for task in tasks:
+        try:
+            datasets.load(task)
+        except datasets.NoData:
+            missing.append(task.name)
+        except datasets.DataMismatch:
+            damaged.append(task.name)
     where = os.pathsep.join(map(str, datasets.mirrors())) or "no mirror ($ASSAY_DATA is not set)"
-    found = f"{len(registry.tasks) - len(missing)} of {len(registry.tasks)} tasks; {where}"
+    whole = len(tasks) - len(missing) - len(damaged)
+    found = f"{whole} of {len(tasks)} tasks; {where}"
+    if damaged:
+        yield Finding("data", False, f"damaged: {', '.join(damaged)}", f"assay data status {damaged[0]}")
     remedy = f"assay data fetch {' '.join(missing[:3])}{' ...' if missing[3:] else ''}" if missing else ""
     yield Finding("data", not missing, found, remedy)
 

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assay.harness import fingerprint
+from assay.harness.files import StoreError, sync_folder
 from assay.harness.records import answer_from_json, answer_json
-from assay.tasks.types import Answer, UserError
-
-
-class StoreError(UserError):
-    """A run directory can't be used as asked; the message says why and what to do."""
+from assay.tasks.types import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +40,14 @@ class Journal:
         """Answers of every shard kept before; a last line torn by a kill is cut off.
 
         Raises:
-            StoreError: a line before the last was changed on disk.
+            StoreError: a whole line was changed on disk.
         """
         shards: dict[int, list[Answer]] = {}
         good = 0
         for line in self._lines():
             shard = _parse(line)
             if shard is None:
-                if self.path.stat().st_size > good + len(line):
+                if line.endswith(b"\n"):
                     raise StoreError(f"{self.path}: changed on disk: a line fails its sha256; use --fresh")
                 os.truncate(self.path, good)
                 break
@@ -71,12 +68,3 @@ def _parse(line: bytes) -> tuple[int, list[Answer]] | None:
         return None
     number, entries = json.loads(payload)
     return number, [answer_from_json(e) for e in entries]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names that were added, replaced or removed in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -26,7 +26,7 @@ class Checkpoint:
     Attributes:
         label: folder or Hub name, for tables.
         step, tokens: of training, when a state file or the name tells.
-        parameters: of the model, when its weights tell.
+        parameters: of the model, when a state file tells.
     """
 
     label: str
@@ -159,6 +159,13 @@ def sample_row(sample: Sample, answer: Answer, score: Score) -> dict[str, Any]:
     }
 
 
+def sample_json(task: str, row: Mapping[str, Any]) -> str:
+    """One line of `assay samples`: the record with its target as a value; a NaN, which JSON lacks, as null."""
+    options = [o | {"logprob": None if o["logprob"] != o["logprob"] else o["logprob"]} for o in row["options"]]
+    shown = {"task": task, **row, "options": options, "target": json.loads(row["target"])}
+    return json.dumps(shown, ensure_ascii=False)
+
+
 def table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """Sample records as Arrow."""
     return pa.Table.from_pylist(list(rows), schema=SAMPLES)
@@ -179,7 +186,7 @@ def answer_json(answer: Answer) -> list[Any]:
 def _response_json(r: Response) -> list[Any]:
     if isinstance(r, Likelihood):
         return ["L", r.logprob, r.tokens, r.nbytes, r.greedy]
-    return ["G", r.text, r.stopped, r.tokens]
+    return ["G", r.text, r.stopped, r.tokens, r.broken]
 
 
 def answer_from_json(entry: list[Any]) -> Answer:
@@ -194,7 +201,7 @@ def answer_from_json(entry: list[Any]) -> Answer:
         responses=tuple(
             Likelihood(logprob=r[1], tokens=r[2], nbytes=r[3], greedy=r[4])
             if r[0] == "L"
-            else Generation(text=r[1], stopped=r[2], tokens=r[3])
+            else Generation(text=r[1], stopped=r[2], tokens=r[3], broken=r[4])
             for r in responses
         ),
     )

@@ -18,7 +18,7 @@ from assay.tasks.datasets import Part
 from assay.tasks.registry import Registry
 from assay.tasks.render import DocRange, Prompt
 from assay.tasks.spec import TaskSpec
-from assay.tasks.types import Answer, Document, Greedy, Likelihood, LogLikelihood, Response, Sample, Score
+from assay.tasks.types import Answer, Document, Greedy, LogLikelihood, Response, Sample, Score, Tokenizer, UserError
 
 SHARD = {"generation": 32}
 SHARD_DEFAULT = 128
@@ -51,6 +51,13 @@ class Rendered:
     def __init__(self, capacity: int = CACHED_IDS) -> None:
         self._capacity, self._held = capacity, 0
         self._shards: OrderedDict[tuple[str, str, int], tuple[int, list[Document]]] = OrderedDict()
+        self._limits: dict[tuple[str, str, str], int] = {}
+
+    def max_new_tokens(self, key: tuple[str, str], spec: TaskSpec, part: Part, tokenizer: Tokenizer) -> int:
+        """`render.max_new_tokens`, counted once for all shards of a part."""
+        if (*key, part.group) not in self._limits:
+            self._limits[*key, part.group] = render.max_new_tokens(spec, part, tokenizer)
+        return self._limits[*key, part.group]
 
     def get(self, key: tuple[str, str, int], make: Callable[[], list[Document]]) -> list[Document]:
         """The shard under this key, made when it is not held; the oldest make room."""
@@ -80,7 +87,10 @@ def run(
         return
     for spec in specs:
         if out.result(spec.name) is None:
-            run_task(spec, docs, backend, out, cache, progress)
+            if out.plan.tasks[spec.name]:
+                run_task(spec, docs, backend, out, cache, progress)
+            else:
+                out.finish_task(_without_data(spec), None)
     results = out.results
     values = {t: r.value for t, r in results.items() if r.value is not None}
     stderrs = {t: r.stderr for t, r in results.items() if r.value is not None and r.stderr is not None}
@@ -101,9 +111,13 @@ def run_task(
     clock = Clock()
     try:
         loaded = datasets.load(spec)
-    except datasets.NoData as error:
-        return out.finish_task(TaskResult(task=spec.name, status="no_data", message=str(error)), None)
-    shards = list(_shards(spec, datasets.parts(spec, loaded.rows), docs))
+    except datasets.NoData:
+        return out.finish_task(_without_data(spec), None)
+    planned = out.plan.tasks[spec.name]
+    if planned != fingerprint.task(spec, loaded.git_blob, docs):
+        raise UserError(f"task '{spec.name}': its data has changed since this run began; run the same command again")
+    parts = datasets.parts(spec, loaded.rows)
+    shards = list(_shards(spec, parts, docs))
     journal = out.journal(spec.name)
     answered = {n: a for n, a in journal.answered().items() if not any(map(_unusable, a))}
     total = sum(len(s.prompts) for s in shards)
@@ -117,16 +131,20 @@ def run_task(
             scored.append((prompt.sample, answer, scorers.score(spec, prompt.sample, answer)))
         progress(spec.name, len(scored), total)
     table = records.table(records.sample_row(*s) for s in scored)
-    result = summarise(spec, scored)
+    result = summarise(spec, scored, [p.group for p in parts])
     clock.lap("other")
     notes = [result.message, loaded.note and f"data: {loaded.note}", _fit_note(spec, fitted)]
     result = dataclasses.replace(
         result,
-        fingerprint=out.plan.tasks[spec.name],
+        fingerprint=planned,
         wall_s=dict(clock.spent),
         message="; ".join(n for n in notes if n),
     )
     return out.finish_task(result, table)
+
+
+def _without_data(spec: TaskSpec) -> TaskResult:
+    return TaskResult(task=spec.name, status="no_data", message=datasets.how_to_get(spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +168,10 @@ def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock
     clock.lap("other")
     backend.load()
     clock.lap("load")
-    documents = cache.get(
-        (backend.tokenizer.identity, fingerprint.digest(dataclasses.astuple(spec)), shard.number),
-        lambda: list(
-            render.tokenise(
-                spec,
-                shard.prompts,
-                backend.tokenizer,
-                render.max_new_tokens(spec, shard.part, backend.tokenizer),
-            )
-        ),
-    )
+    tokenizer = backend.tokenizer
+    key = (tokenizer.identity, fingerprint.digest(dataclasses.astuple(spec)))
+    limit = cache.max_new_tokens(key, spec, shard.part, tokenizer)
+    documents = cache.get((*key, shard.number), lambda: list(render.tokenise(spec, shard.prompts, tokenizer, limit)))
     hashes = [fingerprint.request(d) for d in documents]
     clock.lap("render")
     if isinstance(backend, Studious):
@@ -192,8 +203,12 @@ def ask(backend: Backend, documents: Sequence[Document]) -> list[tuple[Response,
     return [tuple(found[r.key] for r in d.requests) for d in documents]
 
 
-def summarise(spec: TaskSpec, scored: Sequence[tuple[Sample, Answer, Score]]) -> TaskResult:
-    """A task's number with its interval; none when a sample met an infra error, or when nothing but ties decided."""
+def summarise(spec: TaskSpec, scored: Sequence[tuple[Sample, Answer, Score]], categories: Sequence[str]) -> TaskResult:
+    """A task's number with its interval, or why there is none.
+
+    None when a sample met an infra error, when a category has no row among those asked, or when nothing but ties
+    decided every answer.
+    """
     counts = Counter(score.status for _, _, score in scored)
     base = TaskResult(
         task=spec.name,
@@ -204,10 +219,14 @@ def summarise(spec: TaskSpec, scored: Sequence[tuple[Sample, Answer, Score]]) ->
         truncated=sum(answer.dropped > 0 for _, answer, _ in scored),
     )
     bad = [(s, score) for s, _, score in scored if score.value is None]
-    if bad or not scored:
-        why = f"{len(bad)} of {len(scored)} samples could not be scored, first {bad[0][0].doc_id}: {bad[0][1].note}"
-        message = why if bad else "no document in the rows asked for"
-        return dataclasses.replace(base, status="incomplete", message=message)
+    absent = set(categories) - {s.group for s, _, _ in scored}
+    if bad:
+        first, score = bad[0]
+        why = f"{len(bad)} of {len(scored)} samples could not be scored, first {first.doc_id}: {score.note}"
+        return dataclasses.replace(base, status="incomplete", message=why)
+    if absent:
+        why = f"{len(absent)} of {len(categories)} parts have no row in the range asked for: no mean over the rest"
+        return dataclasses.replace(base, status="incomplete", message=why)
     if all(score.tied for _, _, score in scored):
         message = (
             "constant scorer: every option of every document scored the same, so every answer is the tie rule's "
@@ -235,7 +254,7 @@ def summarise(spec: TaskSpec, scored: Sequence[tuple[Sample, Answer, Score]]) ->
 
 def _unusable(answer: Answer) -> bool:
     """An answer that would be an infra error: asked again on resume."""
-    return bool(answer.fault) or any(isinstance(r, Likelihood) and r.logprob != r.logprob for r in answer.responses)
+    return bool(answer.fault) or any(map(scorers.broken, answer.responses))
 
 
 def _fit_to_model(spec: TaskSpec, backend: Backend) -> TaskSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import importlib.metadata
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,12 +35,17 @@ def expand_models(refs: Iterable[str]) -> list[str]:
         if scheme != "hf" or not glob.has_magic(rest):
             found.append(ref)
             continue
-        matched = sorted(glob.glob(rest))  # noqa: PTH207 - Path.glob refuses absolute patterns
+        matched = sorted(glob.glob(rest), key=_natural)  # noqa: PTH207 - Path.glob refuses absolute patterns
         folders = [p for p in matched if Path(p, "config.json").is_file()]
         if not folders:
             raise BackendError(f"--model {ref}: no checkpoint folder (with a config.json) matches")
         found += [f"{scheme}{colon}{p}" for p in folders]
     return list(dict.fromkeys(found))
+
+
+def _natural(path: str) -> list[tuple[bool, int, str]]:
+    """Sorts step-200 before step-1000."""
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"([0-9]+)", path)]
 
 
 def parse_docs(docs: str | None, limit: int | None) -> DocRange:
@@ -52,9 +58,10 @@ def parse_docs(docs: str | None, limit: int | None) -> DocRange:
         return DocRange(0, limit)
     if limit is not None:
         raise ValueError("--limit and --docs exclude each other")
-    start, colon, stop = docs.partition(":")
-    begin, end = int(start or 0), int(stop) if stop else None
-    if not colon or begin < 0 or (end is not None and end <= begin):
+    given = re.fullmatch(r"([0-9]*):([0-9]*)", docs)
+    begin = int(given[1] or 0) if given else 0
+    end = int(given[2]) if given and given[2] else None
+    if given is None or (end is not None and end <= begin):
         raise ValueError(f"--docs {docs}: not a range A:B with 0 <= A < B")
     return DocRange(begin, end)
 

@@ -10,10 +10,8 @@ runs/<run_id>/plan.json            what was set out to do
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,20 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from assay.harness import fingerprint
-from assay.harness.journal import Journal, StoreError, sync_folder
+from assay.harness.files import (
+    StoreError,
+    demand_sha256,
+    json_bytes,
+    read_json,
+    seal,
+    sync_folder,
+    unseal,
+    write,
+    write_with,
+)
+from assay.harness.journal import Journal
 from assay.harness.records import (
+    SCHEMA_VERSION,
     Plan,
     TaskResult,
     plan_from_json,
@@ -32,6 +42,7 @@ from assay.harness.records import (
     to_json,
 )
 
+LOCK = ".lock"
 FINAL = ("ok", "constant_scorer")
 """A task with one of these is measured; with any other it is done again, from what its journal has."""
 
@@ -64,9 +75,9 @@ class Run:
 
 
 def list_runs(store: Path) -> list[Path]:
-    """Run directories of a store, oldest first."""
-    plans = sorted(store.glob("*/plan.json"), key=lambda p: (p.stat().st_mtime_ns, p.parent.name))
-    return [p.parent for p in plans]
+    """Run directories of a store; the one that `assay run` was last asked for comes last."""
+    runs = [p.parent for p in store.glob("*/plan.json")]
+    return sorted(runs, key=lambda r: ((r / LOCK if (r / LOCK).exists() else r).stat().st_mtime_ns, r.name))
 
 
 def find_run(store: Path, name: str) -> Path:
@@ -97,7 +108,7 @@ def read_run(path: Path) -> Run:
     """
     run = peek_run(path)
     if run.complete:
-        _verify(path, _read_json(path / "manifest.json")["files"])
+        _verify(path, read_json(path / "manifest.json").get("files", {}))
     _verify(path, {f"samples/{t}.parquet": r.samples_sha256 for t, r in run.results.items() if r.samples_sha256})
     return run
 
@@ -108,8 +119,14 @@ def peek_run(path: Path) -> Run:
     Raises:
         StoreError: one of them was changed or torn since it was written.
     """
-    plan = plan_from_json(_unseal(path / "plan.json"))
-    data = _unseal(path / "results.json") if (path / "results.json").is_file() else {}
+    stored = unseal(path / "plan.json")
+    if stored.get("schema_version") != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: written by assay {stored.get('assay_version')}, schema {stored.get('schema_version')}; this one "
+            f"reads schema {SCHEMA_VERSION}: use that version, or measure again with --fresh"
+        )
+    plan = plan_from_json(stored)
+    data = unseal(path / "results.json") if (path / "results.json").is_file() else {}
     results = {t: result_from_json(r) for t, r in data.get("tasks", {}).items()}
     return Run(path, plan, results, data.get("composites", []), (path / "manifest.json").is_file())
 
@@ -117,39 +134,7 @@ def peek_run(path: Path) -> Run:
 def _verify(path: Path, files: Mapping[str, str]) -> None:
     for name, wanted in files.items():
         found = fingerprint.file_sha256(path / name) if (path / name).is_file() else "missing"
-        _demand(path / name, found, wanted)
-
-
-def _demand(path: Path, found: str, wanted: str) -> None:
-    if found != wanted:
-        raise StoreError(
-            f"{path}: changed on disk since it was written: sha256 {found}, expected {wanted}; "
-            "restore it, or measure again with --fresh"
-        )
-
-
-def _seal(value: Mapping[str, Any]) -> bytes:
-    """Readable JSON that carries the sha256 of its own canonical form."""
-    return _json_bytes({**value, "sha256": fingerprint.digest(_plain(value))})
-
-
-def _unseal(path: Path) -> dict[str, Any]:
-    data = dict(_read_json(path))
-    wanted = str(data.pop("sha256", "none"))
-    _demand(path, fingerprint.digest(data), wanted)
-    return data
-
-
-def _plain(value: Any) -> Any:
-    """What JSON makes of a value: tuples are lists."""
-    return json.loads(json.dumps(value))
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StoreError(f"{path}: changed on disk: not JSON ({error}); restore it, or use --fresh") from error
+        demand_sha256(path / name, found, wanted)
 
 
 class RunWriter:
@@ -163,13 +148,14 @@ class RunWriter:
     def __init__(self, store: Path, plan: Plan, *, fresh: bool = False) -> None:
         self.path = store / plan.run_id
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.path / ".lock")
+        self._lock = FileLock(self.path / LOCK)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise StoreError(
                 f"{self.path}: another assay is writing this run; wait for it, or pass another --name"
             ) from None
+        (self.path / LOCK).touch()
         try:
             self.plan = self._begin(plan, fresh)
         except BaseException:
@@ -177,30 +163,44 @@ class RunWriter:
             raise
 
     def _begin(self, plan: Plan, fresh: bool) -> Plan:
-        """Continue what lies here, or begin. Nothing is trusted without a plan: without one, all else goes."""
-        stored = self.path / "plan.json"
-        if fresh:
-            stored.unlink(missing_ok=True)
+        """Continue what lies here, or begin. Once --fresh has put the plan aside, the rest of its run goes too."""
+        stored, discarded = self.path / "plan.json", self.path / "plan.discarded"
+        if fresh and stored.is_file():
+            stored.replace(discarded)
             sync_folder(self.path)
         self._results: dict[str, TaskResult] = {}
         if stored.is_file():
-            run = read_run(self.path)
-            _demand_same(run.plan, plan)
-            self._results = dict(run.results)
-            tasks = {t: plan.tasks[t] or run.plan.tasks[t] for t in plan.tasks}
-            if tasks == run.plan.tasks:
-                return run.plan
-            (self.path / "manifest.json").unlink(missing_ok=True)
-            plan = dataclasses.replace(run.plan, tasks=tasks)
-        else:
-            for name in ("manifest.json", "results.json"):
-                (self.path / name).unlink(missing_ok=True)
-            for folder in ("journal", "samples"):
-                if (self.path / folder).exists():
-                    shutil.rmtree(self.path / folder)
-                (self.path / folder).mkdir()
-        _write(stored, _seal(to_json(plan)))
+            plan = self._continue(plan)
+        elif discarded.is_file():
+            self._clear()
+        elif strange := [p for p in self.path.rglob("*") if p.is_file() and p.name not in (LOCK, "plan.json.new")]:
+            raise StoreError(f"{self.path}: no run, yet it holds {strange[0].name}: move it or pass another --name")
+        for folder in ("journal", "samples"):
+            (self.path / folder).mkdir(exist_ok=True)
+        if not stored.is_file():
+            write(stored, seal(to_json(plan)))
+        discarded.unlink(missing_ok=True)
         return plan
+
+    def _continue(self, plan: Plan) -> Plan:
+        """The plan that lies here, with the fingerprints of tasks whose data has come since."""
+        run = read_run(self.path)
+        _demand_same(run.plan, plan)
+        self._results = dict(run.results)
+        tasks = {t: plan.tasks[t] or run.plan.tasks[t] for t in plan.tasks}
+        if tasks == run.plan.tasks:
+            return run.plan
+        (self.path / "manifest.json").unlink(missing_ok=True)
+        merged = dataclasses.replace(run.plan, tasks=tasks)
+        write(self.path / "plan.json", seal(to_json(merged)))
+        return merged
+
+    def _clear(self) -> None:
+        for name in ("manifest.json", "results.json"):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in ("journal", "samples"):
+            if (self.path / folder).exists():
+                shutil.rmtree(self.path / folder)
 
     def close(self) -> None:
         """Let the next writer in."""
@@ -235,9 +235,11 @@ class RunWriter:
 
     def finish_task(self, result: TaskResult, samples: pa.Table | None) -> TaskResult:
         """Write a task's samples, then its result; then its journal has done its work."""
+        if self._results.pop(result.task, None) is not None:
+            self._write_results([])  # an earlier, unfinished result must not vouch for the samples that replace its own
         if samples is not None:
             path = self.path / "samples" / f"{result.task}.parquet"
-            _write_with(path, lambda p: pq.write_table(samples, p, compression="zstd"))
+            write_with(path, lambda p: pq.write_table(samples, p, compression="zstd"))
             result = dataclasses.replace(result, samples_sha256=fingerprint.file_sha256(path))
         self._results[result.task] = result
         self._write_results([])
@@ -251,12 +253,12 @@ class RunWriter:
         files = {n: fingerprint.file_sha256(self.path / n) for n in ("plan.json", "results.json")}
         files |= {f"samples/{t}.parquet": r.samples_sha256 for t, r in self._results.items() if r.samples_sha256}
         manifest = {"run_id": self.plan.run_id, "ended": ended, "wall_s": wall_s, "files": files}
-        _write(self.path / "manifest.json", _json_bytes(manifest))
+        write(self.path / "manifest.json", json_bytes(manifest))
 
     def _write_results(self, composites: list[Mapping[str, Any]]) -> None:
         (self.path / "manifest.json").unlink(missing_ok=True)
         tasks = {t: to_json(self._results[t]) for t in sorted(self._results)}
-        _write(self.path / "results.json", _seal({"tasks": tasks, "composites": composites}))
+        write(self.path / "results.json", seal({"tasks": tasks, "composites": composites}))
 
 
 def _demand_same(old: Plan, new: Plan) -> None:
@@ -279,21 +281,3 @@ def _demand_same(old: Plan, new: Plan) -> None:
             f"run '{old.run_id}' was begun differently: {'; '.join(differing[:3])}. "
             "Use --fresh to start it anew, or another --name to keep both"
         )
-
-
-def _json_bytes(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    _write_with(path, lambda p: p.write_bytes(content))
-
-
-def _write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Atomic: readers see the old file or the new one, whole, also after a power cut."""
-    fresh = path.with_name(path.name + ".new")
-    write(fresh)
-    with fresh.open("rb") as f:
-        os.fsync(f.fileno())
-    fresh.replace(path)
-    sync_folder(path.parent)

@@ -83,12 +83,15 @@ def run(r: Run) -> str:
 def series(runs: Sequence[Run]) -> str:
     """Tasks by checkpoints: values side by side, composites below."""
     order = sorted(runs, key=lambda r: (r.plan.checkpoint.step is None, r.plan.checkpoint.step or 0))
+    labels = [r.plan.checkpoint.label for r in order]
+    if len(set(labels)) < len(labels):
+        labels = [r.plan.run_id for r in order]
     names = list(dict.fromkeys(t for r in order for t in r.results))
     rows: list[list[Any]] = [[t, *(r.results[t].value if t in r.results else None for r in order)] for t in names]
     for name in dict.fromkeys(c["name"] for r in order for c in r.composites):
         found = [{c["name"]: c for c in r.composites}.get(name) for r in order]
         rows.append([name, *(_composite(c)[1] if c else None for c in found)])
-    table = columns(["task", *(r.plan.checkpoint.label for r in order)], rows)
+    table = columns(["task", *labels], rows)
     notes = {t: x.message for r in order for t, x in r.results.items() if x.message}
     lines = [f"{t}: {m}" for t, m in notes.items()]
     return "\n".join([f"{_rows(order[0])}", table, *([""] if lines else []), *lines])

@@ -53,7 +53,13 @@ class JsonLines(Sequence[Row]):
         if isinstance(at, slice):
             return [self[i] for i in range(*at.indices(len(self)))]
         if at not in self._rows:
-            self._rows[at] = json.loads(self._lines[at])
+            try:
+                row = json.loads(self._lines[at])
+            except ValueError as error:
+                raise DataMismatch(f"row {at}: not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise DataMismatch(f"row {at}: not a JSON object")
+            self._rows[at] = row
         return self._rows[at]
 
 
@@ -107,11 +113,16 @@ def load(spec: TaskSpec) -> Loaded:
     """
     path = find(spec)
     if path is None:
-        raise NoData(
-            f"no data for task '{spec.name}' ({spec.data.path}): run 'assay data fetch {spec.name}', or put the "
-            "file under a folder named in $ASSAY_DATA"
-        )
+        raise NoData(how_to_get(spec))
     return _load(spec.data, path, path.stat().st_mtime_ns)
+
+
+def how_to_get(spec: TaskSpec) -> str:
+    """What to do about a task without data."""
+    return (
+        f"no data for task '{spec.name}' ({spec.data.path}): run 'assay data fetch {spec.name}', or put the "
+        "file under a folder named in $ASSAY_DATA"
+    )
 
 
 @lru_cache(maxsize=128)
@@ -182,7 +193,9 @@ def parts(spec: TaskSpec, rows: Sequence[Row]) -> list[Part]:
     if not spec.categories:
         return [Part(group="", rows=rows)]
     groups: dict[str, list[Row]] = {}
-    for row in rows:
+    for i, row in enumerate(rows):
+        if not isinstance(row.get("category"), str):
+            raise DataMismatch(f"task '{spec.name}', row {i}: 'category' must be text: the task has categories")
         groups.setdefault(row["category"].strip(), []).append(row)
     return [Part(group=group, rows=groups[group]) for group in sorted(groups)]
 
@@ -196,24 +209,55 @@ def samples(spec: TaskSpec, part: Part, start: int, stop: int) -> Iterator[Sampl
     """Samples of rows start to stop-1 of a part.
 
     Raises:
-        DataMismatch: a row lacks a key of its kind; names task and row.
+        DataMismatch: a row lacks a key of its kind, or holds something else under it; names task, row and key.
     """
     for i in range(start, min(stop, len(part.rows))):
-        raw = part.rows[i]
-        row = strip(raw)
-        try:
-            yield Sample(
-                task=spec.name,
-                doc_id=f"{part.group}/{i}" if part.group else str(i),
-                fields=row,
-                target=_target(spec, row, raw),
-                group=part.group,
-                cluster=_cluster(spec, row),
-            )
-        except KeyError as key:
-            raise DataMismatch(
-                f"task '{spec.name}', row {i}: no key {key}, which kind '{spec.kind}' needs; see docs/add-a-task.md"
-            ) from None
+        row = checked(spec, part, i)
+        yield Sample(
+            task=spec.name,
+            doc_id=f"{part.group}/{i}" if part.group else str(i),
+            fields=row,
+            target=_target(spec, row, part.rows[i]),
+            group=part.group,
+            cluster=_cluster(spec, row),
+        )
+
+
+TEXT, TEXTS, INDEX = "text", "a list of texts", "the index of an option"
+KEYS = {
+    "multiple_choice": {"query": TEXT, "choices": TEXTS, "gold": INDEX},
+    "schema": {"context_options": TEXTS, "continuation": TEXT, "gold": INDEX},
+    "language_modeling": {"context": TEXT, "continuation": TEXT},
+    "generation": {"context": TEXT, "answer": TEXT},
+}
+OPTIONAL = {"generation": {"aliases": TEXTS, "chain_of_thought": TEXT}}
+
+
+def checked(spec: TaskSpec, part: Part, i: int) -> Row:
+    """One row, stripped, whose keys hold what the task's kind needs.
+
+    Raises:
+        DataMismatch: names task, row, key and what it should hold.
+    """
+    row = strip(part.rows[i])
+    wanted = KEYS[spec.kind] | {k: v for k, v in OPTIONAL.get(spec.kind, {}).items() if k in row}
+    if spec.cluster and spec.cluster.field not in row:
+        wanted |= {spec.cluster.field: "what the task's samples are clustered by"}
+    for key, what in wanted.items():
+        if key not in row or not _holds(row, key, what):
+            where = f"task '{spec.name}', row {part.group and part.group + '/'}{i}"
+            raise DataMismatch(f"{where}: '{key}' must be {what} for kind '{spec.kind}'; see docs/add-a-task.md")
+    return row
+
+
+def _holds(row: Row, key: str, what: str) -> bool:
+    value = row[key]
+    if what == TEXT:
+        return isinstance(value, str)
+    if what == TEXTS:
+        return isinstance(value, list) and all(isinstance(v, str) for v in value)
+    options = row.get("choices") or row.get("context_options") or []
+    return type(value) is int and 0 <= value < len(options)
 
 
 def _target(spec: TaskSpec, row: Row, raw: Row) -> int | str | tuple[str, ...]:

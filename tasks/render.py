@@ -48,7 +48,7 @@ def prompts(spec: TaskSpec, part: Part, docs: DocRange) -> Iterator[Prompt]:
     start, stop = docs.within(len(part.rows))
     draws = islice(fewshot.draw(len(part.rows), spec.shots, spec.seed), start, stop)
     for sample, shots in zip(datasets.samples(spec, part, start, stop), draws, strict=True):
-        yield compose(spec, sample, [datasets.strip(part.rows[i]) for i in shots])
+        yield compose(spec, sample, [datasets.checked(spec, part, i) for i in shots])
 
 
 def compose(spec: TaskSpec, sample: Sample, shots: Sequence[Row]) -> Prompt:
@@ -64,6 +64,8 @@ def compose(spec: TaskSpec, sample: Sample, shots: Sequence[Row]) -> Prompt:
     if spec.kind == "schema":
         before = spec.prelimiter + (spec.example_delimiter if preamble else "")
         after = spec.continuation_delimiter.rstrip() if preamble else ""
+        if spec.seam == "joint":  # nothing else would part context and continuation
+            after = spec.continuation_delimiter
         contexts = tuple(f"{before}{c}{after}" for c in sample.fields["context_options"])
         return Prompt(
             sample=sample,
@@ -186,10 +188,13 @@ def _joint_texts(prompt: Prompt) -> Iterator[tuple[str, str]]:
 
 
 def _joint(prompt: Prompt, tokenizer: Tokenizer, heads: _Encoded) -> Iterator[tuple[Ids, Ids]]:
-    """Question and answer tokenised as one text and cut at the question's length (lm-eval `_encode_pair`)."""
+    """The question's own ids, and what follows that many in the ids of question and answer as one text.
+
+    Where a token spans the seam the two don't add up to the whole; kept as lm-eval 0.4.13 has it (`_encode_pair`).
+    """
     for whole, start in _joint_texts(prompt):
-        ids, cut = _without_eos(heads[whole], tokenizer), len(_without_eos(heads[start], tokenizer))
-        yield ids[:cut], ids[cut:]
+        context = _without_eos(heads[start], tokenizer)
+        yield context, _without_eos(heads[whole], tokenizer)[len(context) :]
 
 
 def _document(spec: TaskSpec, prompt: Prompt, pairs: Sequence[tuple[Ids, Ids]], max_tokens: int) -> Document:

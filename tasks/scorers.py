@@ -10,19 +10,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from assay.tasks.spec import TaskSpec
-from assay.tasks.types import Answer, Generation, Likelihood, Sample, Score
+from assay.tasks.types import Answer, Generation, Likelihood, Response, Sample, Score
 
 PUNCTUATION = string.punctuation + "‘’´`"
-NAN = "the model's log-probability is not a number: its weights or dtype are broken"
+NAN = "the model's logits are not a number: its weights or dtype are broken"
 
 
 def score(spec: TaskSpec, sample: Sample, answer: Answer) -> Score:
     """What one answered document is worth under its task's kind."""
     if answer.fault:
         return Score(value=None, extracted=None, status="infra_error", note=answer.fault)
-    likelihoods = [r for r in answer.responses if isinstance(r, Likelihood)]
-    if any(math.isnan(r.logprob) for r in likelihoods):
+    if any(map(broken, answer.responses)):
         return Score(value=None, extracted=None, status="infra_error", note=NAN)
+    likelihoods = [r for r in answer.responses if isinstance(r, Likelihood)]
     if isinstance(sample.target, tuple):
         generation = next(r for r in answer.responses if isinstance(r, Generation))
         return prefix_match(spec, generation, sample.target)
@@ -30,6 +30,11 @@ def score(spec: TaskSpec, sample: Sample, answer: Answer) -> Score:
         greedy = likelihoods[0].greedy
         return Score(value=float(greedy), extracted=int(greedy))
     return lowest_perplexity(likelihoods, sample.target)
+
+
+def broken(response: Response) -> bool:
+    """The model's logits were not numbers: an answer that can't be scored, and is asked again on resume."""
+    return math.isnan(response.logprob) if isinstance(response, Likelihood) else response.broken
 
 
 def mean_nats(answer: Likelihood) -> float:

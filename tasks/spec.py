@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import yaml
-from annotated_types import Ge, Gt, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from annotated_types import Ge, Gt, Lt, MinLen
+from pydantic import AfterValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from assay.tasks.types import UserError
 
@@ -19,6 +20,16 @@ Kind = Literal["multiple_choice", "schema", "language_modeling", "generation"]
 Seam = Literal["segments", "joint"]
 Percent = Annotated[float, Ge(0), Lt(100)]
 Count = Annotated[int, Ge(0)]
+Name = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]
+
+
+def _regex(text: str) -> str:
+    """Stop strings are regular expressions in the metric, so they must be valid ones."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
 
 
 class TaskSpecError(UserError):
@@ -85,7 +96,7 @@ class TaskSpec:
         source: spec file and line, for messages; not part of what is measured.
     """
 
-    name: str
+    name: Name
     kind: Kind
     skill: str
     shots: Count
@@ -98,7 +109,7 @@ class TaskSpec:
     example_delimiter: str = "\n"
     continuation_delimiter: str = " "
     cot_delimiter: str = ""
-    stop: tuple[str, ...] = ()
+    stop: tuple[Annotated[str, MinLen(1), AfterValidator(_regex)], ...] = ()
     categories: bool = False
     seam: Seam = "segments"
     max_length: Annotated[int, Gt(0)] = 2048
@@ -110,9 +121,9 @@ class TaskSpec:
 class Suite:
     """A named list of tasks."""
 
-    name: str
+    name: Name
     description: str
-    tasks: tuple[str, ...]
+    tasks: Annotated[tuple[str, ...], MinLen(1)]
     source: str = field(default="", compare=False)
 
 
@@ -120,7 +131,7 @@ class Suite:
 class Composite:
     """The mean centred score over every task of a suite, with one version of the baselines."""
 
-    name: str
+    name: Name
     suite: str
     baseline: Literal["v1", "v2"]
     source: str = field(default="", compare=False)
@@ -148,7 +159,9 @@ def load(path: Path) -> SpecFile:
     document, lines = _plain_yaml(path)
     if not isinstance(document, dict):
         raise TaskSpecError(f"{path}:1: a spec file is a mapping with {_listed(SECTIONS)}")
-    defaults = document.pop("defaults", {})
+    defaults = document.pop("defaults", None) or {}
+    if not isinstance(defaults, dict):
+        raise TaskSpecError(f"{path}:{lines[('defaults',)]}: 'defaults' must be a mapping of keys to values")
     for key in document:
         if key not in SECTIONS:
             where = f"{path}:{lines[(key,)]}"
@@ -174,7 +187,9 @@ def _rows(
         full = {**defaults, **row, "source": f"{path}:{lines[at]}"}
         try:
             yield adapter.validate_json(json.dumps(full))
-        except ValidationError as error:
+        except (TypeError, ValueError) as error:
+            if not isinstance(error, ValidationError):
+                raise TaskSpecError(f"{path}:{lines[at]}: a value is no text, number or list: quote it") from None
             raise TaskSpecError(_explain(error, cls, row, at, lines, path)) from None
 
 
@@ -235,7 +250,10 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
 def _plain_yaml(path: Path) -> tuple[Any, Lines]:
     """Parse YAML to plain values, and remember the line of every key and item."""
     lines: Lines = {(): 1}
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text(encoding="utf-8"))
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TaskSpecError(f"{path}:1: not UTF-8 text: {error}") from None
     try:
         root = loader.get_single_node()
         return (_plain(root, (), lines, loader, path) if root else {}), lines
@@ -244,6 +262,8 @@ def _plain_yaml(path: Path) -> tuple[Any, Lines]:
         line = mark.line + 1 if mark else 1
         problem = getattr(error, "problem", None) or error
         raise TaskSpecError(f"{path}:{line}: not valid YAML: {problem}") from None
+    except RecursionError:
+        raise TaskSpecError(f"{path}:1: an alias (*name) stands inside its own anchor (&name)") from None
     finally:
         loader.dispose()
 

@@ -114,11 +114,13 @@ class Generation:
         text: up to, and without, the first stop string.
         stopped: a stop string or end-of-sequence ended it; False when `max_tokens` did.
         tokens: tokens the model produced for it.
+        broken: a logit on the way was not a number, so the text means nothing.
     """
 
     text: str
     stopped: bool
     tokens: int
+    broken: bool = False
 
 
 Response: TypeAlias = Likelihood | Generation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,7 +41,9 @@ def locate(rest: str, *, offline: bool) -> tuple[Path, str]:
     Raises:
         BackendError: neither exists, or the Hub can't be reached.
     """
-    folder = Path(rest)
+    if not rest:
+        raise BackendError("hf: needs a folder or a Hub name after the colon")
+    folder = Path(rest).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise BackendError(f"hf:{rest}: no config.json: not a Hugging Face checkpoint folder")
@@ -105,4 +108,5 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _first(data: dict[str, Any], keys: Iterable[str]) -> int | None:
-    return next((int(data[k]) for k in keys if isinstance(data.get(k), int | float)), None)
+    found = [data[k] for k in keys if type(data.get(k)) in (int, float)]
+    return next((int(v) for v in found if math.isfinite(v)), None)

@@ -86,6 +86,10 @@ class Oracle(Fake):
 
     scheme = "oracle"
 
+    def __init__(self, argument: str) -> None:
+        _demand_none(self.scheme, argument)
+        super().__init__(argument)
+
     def believes(self, key: str, sample: Sample, option: int) -> bool:
         """The target, and nothing else."""
         return option == sample.target if isinstance(sample.target, int) else True
@@ -118,6 +122,8 @@ class Random(Fake):
 
     def __init__(self, argument: str) -> None:
         super().__init__(argument or "0")
+        if not (argument or "0").isdecimal():
+            raise BackendError(f"--model {self.ref}: the seed after the colon must be a whole number")
 
     def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
         """Uniform in (WRONG, 0] nats a token; never greedy."""
@@ -132,6 +138,10 @@ class Constant(Fake):
 
     scheme = "constant"
 
+    def __init__(self, argument: str) -> None:
+        _demand_none(self.scheme, argument)
+        super().__init__(argument)
+
     def believes(self, key: str, sample: Sample, option: int) -> bool:
         """Nothing, so every option gets the same."""
         return False
@@ -140,6 +150,11 @@ class Constant(Fake):
 def _unit(text: str) -> float:
     """A number in [0, 1) that only the text decides."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") / 2**56
+
+
+def _demand_none(scheme: str, argument: str) -> None:
+    if argument:
+        raise BackendError(f"--model {scheme}:{argument}: '{scheme}' takes nothing after it")
 
 
 def _number(ref: str, text: str, low: float, high: float) -> float:

@@ -31,6 +31,8 @@ BUDGET_TOKENS = 16_384
 """Most tokens in one likelihood pass, padding included."""
 GENERATED_TOKENS = 32_768
 """Most tokens, prompts and answers, that one batch of generations holds in its cache."""
+NEVER_CUT = 1 << 30
+"""HFLM's own limit: prompts come to it cut as their task says, and counted."""
 T = TypeVar("T")
 
 
@@ -106,20 +108,27 @@ class HuggingFace:
 
     def _continue(self, batch: Sequence[Greedy]) -> list[Generation]:
         import torch
+        import transformers
 
         longest = max(len(r.prompt_ids) for r in batch)
         pad = self._lm.tokenizer.pad_token_id
         ids = torch.tensor([[pad] * (longest - len(r.prompt_ids)) + list(r.prompt_ids) for r in batch])
         mask = torch.tensor([[0] * (longest - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in batch])
         new_tokens = max(r.max_tokens for r in batch)
+        watch = _NanWatch()
         with torch.no_grad():
             out = self._lm._model_generate(
                 context=ids.to(self._lm.device),
                 attention_mask=mask.to(self._lm.device),
                 max_length=longest + new_tokens,
                 stop=sorted({s for r in batch for s in r.stop}),
+                logits_processor=transformers.LogitsProcessorList([watch]),
             )
-        return [self._cut(r, row[longest : longest + r.max_tokens]) for r, row in zip(batch, out.tolist(), strict=True)]
+        answers = [row[longest : longest + r.max_tokens] for r, row in zip(batch, out.tolist(), strict=True)]
+        return [
+            dataclasses.replace(self._cut(r, ids), broken=broken)
+            for r, ids, broken in zip(batch, answers, watch.rows.tolist(), strict=True)
+        ]
 
     def _cut(self, request: Greedy, ids: list[int]) -> Generation:
         """End at end-of-sequence, then before the first stop string; the same whatever else was in the batch."""
@@ -203,7 +212,21 @@ class HuggingFace:
                 backend="causal",
                 batch_size="auto",
                 softmax_dtype="float32",
+                max_length=NEVER_CUT,
             )
+
+
+class _NanWatch:
+    """A logits processor that changes nothing and remembers which rows met a NaN: argmax would call it token 0."""
+
+    def __init__(self) -> None:
+        self.rows: Any = None
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Look at one step's logits, [rows, vocabulary]."""
+        found = scores.isnan().any(dim=-1)
+        self.rows = found if self.rows is None else self.rows | found
+        return scores
 
 
 def _demand_all_weights(ref: str, info: dict[str, Any]) -> None:

@@ -45,7 +45,14 @@ def test_listing_imports_nothing_heavy():
         (["run", "demo", "--model", "orcale"], "unknown scheme 'orcale'; did you mean 'oracle'"),
         (["run", "demo", "--model", "hf:/nowhere/step-*"], "no checkpoint folder (with a config.json) matches"),
         (["run", "demo", "--model", "oracle", "--docs", "5:2"], "not a range A:B"),
-        (["run", "demo", "--model", "oracle", "--docs", "x"], "invalid literal"),
+        (["run", "demo", "--model", "oracle", "--docs", "x"], "--docs x: not a range A:B"),
+        (["run", "demo", "--model", "oracle", "--docs", "0:1:2"], "not a range A:B"),
+        (["run", "demo", "--model", "oracle", "--batch-size", "²"], "a whole number from 1, or auto"),
+        (["run", "demo", "--model", "oracle", "--name", "../x"], "it names a folder"),
+        (["run", "demo", "--model", "oracle", "--name", "latest"], "it names a folder"),
+        (["run", "demo", "--model", "oracle", "--name", "x" * 300], "it names a folder"),
+        (["preview", "demo"], "preview shows one task"),
+        (["preview", "demo_sums", "--doc", "²"], "has no document"),
         (["run", "demo", "--model", "oracle", "--docs", "1:2", "--limit", "3"], "exclude each other"),
         (["run", "demo", "--model", "oracle", "--batch-size", "many"], "a whole number from 1, or auto"),
         (["run", "demo", "--model", "oracle", "--model", "constant", "--name", "x"], "--name names one run"),
@@ -211,3 +218,19 @@ def test_doctor_names_remedies(assay):
     findings = json.loads(assay("doctor", "--json", check=0).stdout)
     assert {"hf: models", "data", "disk for runs", "Docker"} <= {f["what"] for f in findings}
     assert all(f["ok"] or f["remedy"] for f in findings)
+
+
+def test_latest_is_the_run_that_was_asked_for_last(assay):
+    for name in ("first", "second", "first"):
+        assay("run", "demo_animals", "--model", "oracle", "--name", name, check=0)
+    assert "run first" in assay("show", "latest", check=0).stdout
+
+
+def test_one_damaged_run_does_not_hide_the_others(assay, tmp_path):
+    for name in ("good", "bad"):
+        assay("run", "demo_animals", "--model", "oracle", "--name", name, check=0)
+    (tmp_path / "runs/bad/plan.json").write_text("3")
+    done = assay("runs", check=0)
+    assert "good" in done.stdout
+    assert "left out" in done.stderr
+    assert "not a JSON object" in assay("show", "bad", check=2).stderr

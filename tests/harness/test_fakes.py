@@ -50,7 +50,7 @@ def run_with(registry):
                 for d, r in zip(found, runner.ask(backend, found), strict=True)
                 for a in [runner.Answer(doc_id=d.sample.doc_id, responses=r, request_sha256="", fault=d.fault)]
             ]
-        return runner.summarise(spec, scored), scored
+        return runner.summarise(spec, scored, sorted({s.group for s, _, _ in scored})), scored
 
     return run
 
@@ -115,6 +115,10 @@ def test_the_same_seed_guesses_the_same_and_another_does_not(run_with):
         ("corrupted", "a number from 0 to 1"),
         ("replay:/no/such/file", "cannot read the file"),
         ("/some/folder", "a local folder is hf:FOLDER"),
+        ("hf:", "needs a folder or a Hub name"),
+        ("oracle:3", "takes nothing after it"),
+        ("constant:7", "takes nothing after it"),
+        ("random:x", "must be a whole number"),
     ],
 )
 def test_a_wrong_model_reference_says_what_would_be_right(ref, said):

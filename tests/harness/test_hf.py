@@ -1,5 +1,6 @@
 """Real checkpoints: what is wrong with one is said, never scored."""
 
+import dataclasses
 import json
 import shutil
 
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from assay.harness.backends.base import BackendError, ModelOptions, open_backend
 from assay.harness.backends.checkpoint import describe
+from assay.tasks import datasets, render
 from assay.tasks.types import Greedy, LogLikelihood
 
 CPU = ModelOptions(device="cpu", offline=True)
@@ -81,11 +83,13 @@ def test_a_nan_weight_gives_nan_likelihoods_and_no_score(checkpoint, assay):
     weights = load_file(checkpoint / "model.safetensors")
     weights["lm_head.weight"] = weights["lm_head.weight"] * float("nan")
     save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
-    done = assay("run", "demo_animals", "--model", f"hf:{checkpoint}", "--device", "cpu", "--limit", "3", check=5)
-    assert "3 of 3 samples could not be scored" in done.stdout
+    done = assay("run", "demo", "--model", f"hf:{checkpoint}", "--device", "cpu", "--limit", "3", check=5)
+    assert done.stdout.count("3 of 3 samples could not be scored") == 4, "one a kind, generation among them"
     assert "not a number" in done.stdout
-    shown = json.loads(assay("show", "latest", "--json", check=0).stdout)["tasks"]["demo_animals"]
-    assert (shown["value"], shown["counts"]) == (None, {"infra_error": 3})
+    for result in json.loads(assay("show", "latest", "--json", check=0).stdout)["tasks"].values():
+        assert (result["value"], result["counts"]) == (None, {"infra_error": 3})
+    line = json.loads(assay("samples", "latest", "demo_animals", check=0).stdout.splitlines()[0])
+    assert line["options"][0]["logprob"] is None, "JSON has no NaN"
 
 
 def test_torn_weights_are_an_error_that_names_the_checkpoint(checkpoint):
@@ -189,3 +193,29 @@ def test_a_model_with_a_shorter_context_says_its_score_is_not_comparable(checkpo
     done = assay("run", "demo_animals", "--model", f"hf:{checkpoint}", "--device", "cpu", "--limit", "3", check=0)
     assert "3 cut to fit" in done.stdout
     assert "the model takes 32 tokens, the task was made for 2048: not comparable" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["series-a/step-000400", "b"])
+@pytest.mark.parametrize("task", ["demo_animals", "demo_capitals", "demo_trades"])
+def test_the_joint_seam_is_lm_evals_own(reference, registry, name, task):
+    """Ids equal lm-eval's `_encode_pair`, with a tokenizer that adds no BOS and one that does."""
+    backend = open_backend(f"hf:{reference / 'parity/checkpoints' / name}", CPU)
+    backend.load()
+    spec = dataclasses.replace(registry.tasks[task], seam="joint", shots=2)
+    (part,) = datasets.parts(spec, datasets.load(spec).rows)
+    prompts = list(render.prompts(spec, part, render.DocRange(0, 8)))
+    for prompt, document in zip(prompts, render.tokenise(spec, prompts, backend.tokenizer, 0), strict=True):
+        for i, request in enumerate(document.requests):
+            pair = backend._lm._encode_pair(prompt.preamble + prompt.contexts[i], prompt.continuations[i])
+            assert (list(request.context_ids), list(request.continuation_ids)) == pair
+
+
+def test_one_bad_checkpoint_does_not_end_a_series(checkpoint, assay):
+    for step in (2, 10):
+        shutil.copytree(checkpoint, checkpoint.parent / f"ser-{step}")
+    content = (checkpoint.parent / "ser-2/model.safetensors").read_bytes()
+    (checkpoint.parent / "ser-2/model.safetensors").write_bytes(content[:1000])
+    done = assay("run", "demo_animals", "--limit", "2", "--model", f"hf:{checkpoint.parent}/ser-*", check=5)
+    assert "ser-10" in done.stdout
+    assert "not measured: hf:" in done.stderr
+    assert "ser-2: cannot load the model" in done.stderr

@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from assay.harness import runner, session, store
-from assay.harness.backends.base import ModelOptions, open_backend
-from assay.harness.journal import StoreError
+from assay.harness.backends.base import BackendError, ModelOptions, open_backend
+from assay.harness.files import StoreError
 from assay.harness.store import RunWriter
 from assay.tasks.render import DocRange
 from tests.conftest import choice_rows
@@ -204,7 +204,7 @@ def test_a_nan_is_asked_again_and_completes_the_run(run, tmp_path, write_task):
         }
         for d in range(3)
     ]
-    lines[1]["options"][2]["logprob"] = float("nan")
+    lines[1]["options"][2]["logprob"] = None
     path = tmp_path / "answers.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
     broken, _ = run(("mine",), model=f"replay:{path}", registry=registry)
@@ -242,7 +242,7 @@ def test_a_fresh_start_killed_midway_never_mixes_old_answers_in(run, monkeypatch
     whole, _ = run(("demo_trades",), model="random:2", fresh=True)
     with pytest.raises(RuntimeError):
         run(("demo_trades",), model="random:1", fail_after=60, fresh=True)
-    (whole.path / "plan.json").unlink()
+    (whole.path / "plan.json").rename(whole.path / "plan.discarded")
     assert (whole.path / "journal" / "demo_trades.jsonl").is_file()
     again, asked = run(("demo_trades",), model="random:2")
     assert len(asked) == 96
@@ -276,3 +276,102 @@ def test_answers_outlive_a_spell_without_data(run, write_task, monkeypatch):
     (folder / "mine.jsonl").write_bytes(kept)
     _, asked = run(("mine",), registry=registry)
     assert len(asked) == 8, "the two shards answered before are not asked again"
+
+
+def test_a_folder_that_is_no_run_is_never_cleared(run, tmp_path):
+    precious = tmp_path / "runs" / "r" / "samples" / "precious"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("mine")
+    for fresh in (False, True):
+        with pytest.raises(StoreError, match="no run, yet it holds precious"):
+            run(fresh=fresh)
+    assert precious.read_text() == "mine"
+
+
+def test_a_kill_between_samples_and_results_of_an_unfinished_task_leaves_a_usable_run(run, write_task, monkeypatch):
+    from assay.tasks.registry import open_registry
+
+    registry = open_registry([write_task([*choice_rows(4), {"query": "q", "choices": ["a", ""], "gold": 0}])])
+    run(("mine", "demo_animals"), registry=registry)
+    real, calls = RunWriter._write_results, []
+
+    def killed(self, composites):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        real(self, composites)
+
+    with monkeypatch.context() as m:
+        m.setattr(RunWriter, "_write_results", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(("mine", "demo_animals"), registry=registry)
+    again, _ = run(("mine", "demo_animals"), registry=registry)
+    assert again.results["demo_animals"].value is not None
+    assert again.results["mine"].status == "incomplete"
+
+
+def test_data_that_arrives_during_a_run_waits_for_the_next(registry, tmp_path, write_task):
+    from assay.tasks.registry import open_registry
+
+    folder = write_task(choice_rows(6))
+    kept = (folder / "mine.jsonl").read_bytes()
+    (folder / "mine.jsonl").unlink()
+    registry = open_registry([folder])
+    specs, backend = registry.select(["mine"]), open_backend("oracle", ModelOptions())
+    plan = session.make_plan(specs, EVERYTHING, backend, "r", {})
+    (folder / "mine.jsonl").write_bytes(kept)
+    with RunWriter(tmp_path / "runs", plan) as out:
+        runner.run(registry, specs, EVERYTHING, backend, out, runner.Rendered(), lambda *_: None)
+        assert out.results["mine"].status == "no_data"
+
+
+def test_no_mean_is_taken_over_the_categories_that_happen_to_be_there(run, write_task):
+    from assay.tasks.registry import open_registry
+
+    rows = [r | {"category": "large" if i < 8 else "small"} for i, r in enumerate(choice_rows(10))]
+    registry = open_registry([write_task(rows, categories=True)])
+    found, _ = run(("mine",), registry=registry, docs=DocRange(4, 6))
+    assert found.results["mine"].value is None
+    assert "1 of 2 parts have no row in the range" in found.results["mine"].message
+
+
+def test_rows_beyond_the_file_leave_the_task_without_a_score(run):
+    found, _ = run(("demo_trades",), docs=DocRange(5000, 5001))
+    assert (found.results["demo_trades"].status, found.results["demo_trades"].n) == ("incomplete", 0)
+
+
+def test_a_run_of_another_schema_is_named_not_guessed_at(run):
+    from assay.harness import files
+
+    finished, _ = run(("demo_animals",))
+    plan = files.unseal(finished.path / "plan.json") | {"schema_version": 2, "novelty": 1}
+    (finished.path / "manifest.json").unlink()
+    (finished.path / "plan.json").write_bytes(files.seal(plan))
+    with pytest.raises(StoreError, match=r"written by assay .*, schema 2; this one reads schema 1"):
+        store.read_run(finished.path)
+
+
+def test_a_journal_folder_that_a_tool_dropped_is_made_again(run, monkeypatch):
+    monkeypatch.setattr(runner, "SHARD_DEFAULT", 8)
+    whole, _ = run(("demo_trades",))
+    with pytest.raises(RuntimeError):
+        run(("demo_trades",), fail_after=0, fresh=True)
+    (whole.path / "journal").rmdir()
+    resumed, _ = run(("demo_trades",))
+    assert contents(resumed) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"task": "mine"}', "doc_id"),
+        ("not json", "the line"),
+        ('{"task": "mine", "doc_id": "0", "options": [1, 2]}', r"options\.0"),
+        ('{"task": "mine", "doc_id": "0", "options": [{"tokens": 1, "bytes": 1, "greedy": true}]}', "logprob"),
+        ('{"task": "mine", "doc_id": "0", "response": "a"}\n' * 2, "stands twice"),
+    ],
+)
+def test_a_replay_line_that_is_no_sample_names_file_line_and_key(tmp_path, line, said):
+    (tmp_path / "f.jsonl").write_text(line)
+    with pytest.raises(BackendError, match=rf"f.jsonl:[12]: .*{said}"):
+        open_backend(f"replay:{tmp_path / 'f.jsonl'}", ModelOptions())

@@ -78,11 +78,35 @@ def test_mirrors_are_searched_in_order_then_the_cache(write_task, tmp_path, monk
     assert datasets.load(spec).where == tmp_path / "b" / "mine.jsonl.gz"
 
 
-def test_a_row_without_a_key_of_its_kind_names_task_row_and_key(write_task):
-    spec = spec_of(write_task([{"query": "q", "choices": ["a"]}]))
-    (part,) = datasets.parts(spec, datasets.load(spec).rows)
-    with pytest.raises(DataMismatch, match="task 'mine', row 0: no key 'gold'"):
-        list(datasets.samples(spec, part, 0, 1))
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"query": "q", "choices": ["a"]}, "'gold' must be the index of an option"),
+        ({"query": "q", "choices": ["a", "b"], "gold": 2}, "'gold' must be the index"),
+        ({"query": "q", "choices": ["a", "b"], "gold": -1}, "'gold' must be the index"),
+        ({"query": "q", "choices": ["a", "b"], "gold": 0.9}, "'gold' must be the index"),
+        ({"query": "q", "choices": "ab", "gold": 0}, "'choices' must be a list of texts"),
+        ({"query": "q", "choices": ["a", 2], "gold": 0}, "'choices' must be a list of texts"),
+        ({"query": 7, "choices": ["a", "b"], "gold": 0}, "'query' must be text"),
+        ([1, 2], "not a JSON object"),
+    ],
+)
+def test_a_row_that_lacks_what_its_kind_needs_names_task_row_and_key(write_task, row, said):
+    spec = spec_of(write_task([row]))
+    with pytest.raises(DataMismatch, match=f"row 0: {said}"):
+        list(datasets.samples(spec, datasets.parts(spec, datasets.load(spec).rows)[0], 0, 1))
+
+
+def test_an_answer_given_as_text_where_a_list_is_meant_is_refused(write_task):
+    spec = spec_of(write_task([{"context": "c", "answer": "a", "aliases": "foo"}], kind="generation"))
+    with pytest.raises(DataMismatch, match="'aliases' must be a list of texts"):
+        list(datasets.samples(spec, datasets.parts(spec, datasets.load(spec).rows)[0], 0, 1))
+
+
+def test_a_row_without_its_category_is_named(write_task):
+    spec = spec_of(write_task(choice_rows(2), categories=True))
+    with pytest.raises(DataMismatch, match="row 0: 'category' must be text"):
+        datasets.parts(spec, datasets.load(spec).rows)
 
 
 def test_every_file_of_the_mirror_is_the_pinned_one(registry, mirror):

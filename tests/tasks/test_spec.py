@@ -119,3 +119,31 @@ def test_protected_data_may_not_leave_text_in_records(tmp_path):
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(TaskSpecError, match="protected data needs kind multiple_choice"):
         registry.open_registry([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("name: mine", "name: 2024-01-01", "quote it"),
+        ("name: mine", "name: a/b", "key 'name'"),
+        ("name: mine", "name: '..'", "key 'name'"),
+        ("tasks:", "defaults: 3\ntasks:", "'defaults' must be a mapping"),
+        ("tasks:\n", "tasks: &a [*a]\nsuites:\n", "inside its own anchor"),
+        ("shots: 2", 'shots: 2\n    stop: ["("]', "not a regular expression"),
+        ("shots: 2", 'shots: 2\n    stop: [""]', "key 'stop.0'"),
+    ],
+)
+def test_odd_values_are_errors_of_the_spec_not_tracebacks(tmp_path, old, new, said):
+    assert said in broken(tmp_path, old, new)
+
+
+def test_an_empty_suite_is_refused(tmp_path):
+    (tmp_path / "t.yaml").write_text("suites:\n  - {name: s, description: d, tasks: []}\n")
+    with pytest.raises(TaskSpecError, match="key 'tasks'"):
+        load(tmp_path / "t.yaml")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "t.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TaskSpecError, match=r"t\.yaml:1"):
+        load(tmp_path / "t.yaml")
