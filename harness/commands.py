@@ -6,7 +6,8 @@ import gc
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,20 @@ def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any])
     docs, model_options = _checked(options, refs)
     for missing in session.fetch_missing(specs, offline=options["offline"]):
         click.echo(f"assay: no data for {missing.task}: {missing.reason}", err=True)
-    asked = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if k != "tasks_dirs"}
+    failed: list[str] = []
     planned = []
+    asked = {k: str(v) if isinstance(v, Path) else v for k, v in options.items() if k != "tasks_dirs"}
     for ref in refs:
-        backend = open_backend(ref, model_options)
-        planned.append((backend, session.make_plan(specs, docs, backend, options["name"], asked)))
+        with _going_on(failed, alone=len(refs) == 1):
+            backend = open_backend(ref, model_options)
+            planned.append((backend, session.make_plan(specs, docs, backend, options["name"], asked)))
     _confirm_fresh(options, [plan for _, plan in planned])
-    finished, failed = _run_all(registry, specs, docs, planned, options)
+    finished = []
+    cache = runner.Rendered(runner.CACHED_IDS if len(planned) > 1 else 0)
+    while planned:
+        with _going_on(failed, alone=len(refs) == 1):
+            finished.append(_run_one(registry, specs, docs, *planned.pop(0), options, cache))
+        gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
     if finished:
         click.echo(views.run(finished[0]) if len(refs) == 1 else views.series(finished))
     for r in finished:
@@ -89,29 +97,15 @@ def _checked(options: Mapping[str, Any], refs: Sequence[str]) -> tuple[DocRange,
     )
 
 
-def _run_all(
-    registry: Registry,
-    specs: Sequence[TaskSpec],
-    docs: DocRange,
-    planned: list[tuple[Backend, Plan]],
-    options: Mapping[str, Any],
-) -> tuple[list[store.Run], list[str]]:
-    """Runs that could be measured, and why others could not: one bad checkpoint does not end a series."""
-    alone = len(planned) == 1
-    cache = runner.Rendered(0 if alone else runner.CACHED_IDS)
-    finished: list[store.Run] = []
-    failed: list[str] = []
-    while planned:
-        backend, plan = planned.pop(0)
-        try:
-            finished.append(_run_one(registry, specs, docs, backend, plan, options, cache))
-        except BackendError as error:
-            if alone:
-                raise
-            failed.append(str(error))
-        del backend
-        gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
-    return finished, failed
+@contextmanager
+def _going_on(failed: list[str], *, alone: bool) -> Iterator[None]:
+    """One bad checkpoint does not end a series: its error is noted, and raised only when it stands alone."""
+    try:
+        yield
+    except BackendError as error:
+        if alone:
+            raise
+        failed.append(str(error))
 
 
 def _confirm_fresh(options: Mapping[str, Any], plans: Sequence[Plan]) -> None:

@@ -211,11 +211,13 @@ def test_the_joint_seam_is_lm_evals_own(reference, registry, name, task):
 
 
 def test_one_bad_checkpoint_does_not_end_a_series(checkpoint, assay):
-    for step in (2, 10):
+    for step in (1, 2, 10):
         shutil.copytree(checkpoint, checkpoint.parent / f"ser-{step}")
+    (checkpoint.parent / "ser-1/config.json").write_text("{")
     content = (checkpoint.parent / "ser-2/model.safetensors").read_bytes()
     (checkpoint.parent / "ser-2/model.safetensors").write_bytes(content[:1000])
     done = assay("run", "demo_animals", "--limit", "2", "--model", f"hf:{checkpoint.parent}/ser-*", check=5)
     assert "ser-10" in done.stdout
     assert "not measured: hf:" in done.stderr
+    assert "ser-1/config.json: not readable as JSON" in done.stderr
     assert "ser-2: cannot load the model" in done.stderr
