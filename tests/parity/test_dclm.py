@@ -25,7 +25,8 @@ from assay.tasks.types import Answer
 REFERENCE = Path(os.environ.get("ASSAY_REFERENCE") or "/nonexistent") / "parity"
 FILES = sorted((REFERENCE / "dclm").glob("*/*.jsonl.gz"))
 NATS, TIE, GAP = 1e-3, 1e-5, 1e-3
-IDS = [f"{p.parent.name}/{p.name.split('.')[0]}" for p in FILES]
+CASES = [pytest.param(p, id=f"{p.parent.name}/{p.name.split('.')[0]}") for p in FILES]
+ABSENT = pytest.param(None, marks=pytest.mark.skip(reason="ASSAY_REFERENCE names no folder: no golden files"))
 
 
 @lru_cache(maxsize=1)
@@ -58,7 +59,7 @@ def measured(spec, backend, docs, wanted):
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=IDS)
+@pytest.mark.parametrize("path", CASES or [ABSENT])
 def test_every_golden_file_is_reproduced(path, registry, mirror, request):
     header, docs = golden(path)
     spec = registry.tasks[header["task"]]
