@@ -148,13 +148,20 @@ def test_gpqa_rows_are_never_written(assay, mirror, tmp_path):
     assert not any(r["query"][:40].encode() in written for r in rows)
 
 
-def test_interrupting_a_run_stops_cleanly_and_says_how_to_go_on(tmp_path, write_task):
+@pytest.fixture
+def running(tmp_path, write_task):
+    """A long run that has journaled its first answers: its command line and its process."""
     folder = write_task(choice_rows(20_000), shots=5)
     command = [ASSAY, "run", "mine", "--model", "random:1", "--tasks-dir", folder, "--name", "x"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("runs/x/journal/*.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.05)
+    return command, process
+
+
+def test_interrupting_a_run_stops_cleanly_and_says_how_to_go_on(tmp_path, running):
+    command, process = running
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -164,13 +171,8 @@ def test_interrupting_a_run_stops_cleanly_and_says_how_to_go_on(tmp_path, write_
     assert done.returncode == 0
 
 
-def test_two_runs_at_once_on_one_run_directory(tmp_path, write_task):
-    folder = write_task(choice_rows(20_000), shots=5)
-    command = [ASSAY, "run", "mine", "--model", "random:1", "--tasks-dir", folder, "--name", "x"]
-    first = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("runs/x/journal/*.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+def test_two_runs_at_once_on_one_run_directory(tmp_path, running):
+    command, first = running
     second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert second.returncode == 2
     assert "another assay is writing this run" in second.stderr
