@@ -6,16 +6,19 @@ SHARED := $(abspath ../shared)
 export ASSAY_DATA ?= $(wildcard $(SHARED)/data)
 export ASSAY_REFERENCE ?= $(wildcard $(SHARED)/reference)
 
-.PHONY: setup demo test check clean
+.PHONY: setup setup-docker demo test check clean
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "assay needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hf,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hf,code,dev]'
 	mkdir -p .links/assay
 	for p in harness tasks sandbox leaderboard; do ln -sfn ../../$$p .links/assay/$$p; done
 	touch $@
+
+setup-docker: setup
+	sandbox/setup-docker.sh $(BIN)/python
 
 demo: setup
 	$(BIN)/assay demo

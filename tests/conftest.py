@@ -61,6 +61,58 @@ def reference():
     return _folder("ASSAY_REFERENCE")
 
 
+def _sandbox(image):
+    """A client of an engine that has the image; otherwise the test is skipped, or fails where CI demands an engine."""
+    from assay.sandbox import build, docker
+    from assay.sandbox.types import SandboxUnavailable
+
+    try:
+        client = docker.connect()
+        build.find(client, image)
+    except SandboxUnavailable as error:
+        (pytest.fail if os.environ.get("ASSAY_REQUIRE_DOCKER") == "1" else pytest.skip)(str(error))
+    return client
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A Docker engine that has the image `core`."""
+    client = _sandbox("core")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def core_pool(engine):
+    """Two cells for Python functions."""
+    from assay.sandbox.pool import open_pool
+
+    with open_pool("core", cells=2) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def bigcodebench_pool():
+    """Two cells for unit tests with BigCodeBench's packages."""
+    from assay.sandbox.pool import open_pool
+
+    _sandbox("bigcodebench").close()
+    with open_pool("bigcodebench", cells=2) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="session")
+def _one_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared-cache")
+
+
+@pytest.fixture
+def shared_cache(own_home, _one_cache, monkeypatch):
+    """A cache that the tests of this process share: ground truth is found once, not in every test."""
+    monkeypatch.setenv("ASSAY_CACHE", str(_one_cache))
+    return _one_cache
+
+
 @pytest.fixture
 def assay(tmp_path):
     """Run the command line as a user does; returns the finished process."""
