@@ -21,6 +21,7 @@ import platformdirs
 from assay.tasks.spec import Data, TaskSpec
 from assay.tasks.types import Row, Sample, UserError
 
+GZIP = b"\x1f\x8b"
 GPQA_PASSWORD = b"deserted-untie-orchid"
 """Published by GPQA's authors; it keeps rows out of crawls, not out of reach."""
 
@@ -95,10 +96,19 @@ def mirrors() -> list[Path]:
 
 
 def find(spec: TaskSpec) -> Path | None:
-    """The first copy of a task's file: beside its spec, in a mirror, in the cache; plain or .gz."""
+    """The first copy of a task's file: beside its spec, in a mirror, in the cache; plain or .gz.
+
+    None too where the file that names a task's rows is nowhere.
+    """
+    if spec.code and spec.code.only and _find(spec, spec.code.only) is None:
+        return None
+    return _find(spec, spec.data)
+
+
+def _find(spec: TaskSpec, data: Data) -> Path | None:
     beside = [Path(spec.source.rpartition(":")[0]).parent] if spec.source else []
     for folder in [*beside, *mirrors(), cache_folder()]:
-        for name in (spec.data.path, spec.data.path + ".gz"):
+        for name in (data.path, data.path + ".gz"):
             if (folder / name).is_file():
                 return folder / name
     return None
@@ -114,13 +124,26 @@ def load(spec: TaskSpec) -> Loaded:
     path = find(spec)
     if path is None:
         raise NoData(how_to_get(spec))
-    return _load(spec.data, path, path.stat().st_mtime_ns)
+    loaded = _load(spec.data, path, path.stat().st_mtime_ns)
+    return _only(spec, spec.code.only, loaded) if spec.code and spec.code.only else loaded
+
+
+def _only(spec: TaskSpec, only: Data, loaded: Loaded) -> Loaded:
+    """The rows that another file names, in its order; the hash covers both files."""
+    path = _find(spec, only)
+    if path is None:
+        raise NoData(how_to_get(spec))
+    names = _load(only, path, path.stat().st_mtime_ns)
+    rows = {row["task_id"]: row for row in loaded.rows}
+    blob = hashlib.sha1(f"{loaded.git_blob} {names.git_blob}".encode(), usedforsecurity=False).hexdigest()
+    return Loaded(rows=[rows[n["task_id"]] for n in names.rows], git_blob=blob, note=loaded.note, where=loaded.where)
 
 
 def how_to_get(spec: TaskSpec) -> str:
     """What to do about a task without data."""
+    files = " and ".join(d.path for d in (spec.data, spec.code.only if spec.code else None) if d)
     return (
-        f"no data for task '{spec.name}' ({spec.data.path}): run 'assay data fetch {spec.name}', or put the "
+        f"no data for task '{spec.name}' ({files}): run 'assay data fetch {spec.name}', or put the "
         "file under a folder named in $ASSAY_DATA"
     )
 
@@ -148,7 +171,7 @@ def read_verified(data: Data, path: Path) -> bytes:
             _demand(path, "sha256", hashlib.sha256(raw).hexdigest(), (data.archive_sha256,))
             content = gpqa_jsonl(zipfile.ZipFile(io.BytesIO(raw)).read(data.member, GPQA_PASSWORD))
         else:
-            content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+            content = gzip.decompress(raw) if raw.startswith(GZIP) else raw
     except (OSError, EOFError, zipfile.BadZipFile) as error:
         raise DataMismatch(f"{path}: cannot be read ({error}); delete it and fetch it again") from error
     wanted = (data.git_blob, *((data.rebuilt.git_blob,) if data.rebuilt else ()))
@@ -215,12 +238,19 @@ def samples(spec: TaskSpec, part: Part, start: int, stop: int) -> Iterator[Sampl
         row = checked(spec, part, i)
         yield Sample(
             task=spec.name,
-            doc_id=f"{part.group}/{i}" if part.group else str(i),
+            doc_id=doc_id(spec, part, i),
             fields=row,
             target=_target(spec, row, part.rows[i]),
             group=part.group,
             cluster=_cluster(spec, row),
         )
+
+
+def doc_id(spec: TaskSpec, part: Part, i: int) -> str:
+    """Row, category/row, or for code the name that its owners gave the problem."""
+    if spec.kind == "code":
+        return str(part.rows[i]["task_id"])
+    return f"{part.group}/{i}" if part.group else str(i)
 
 
 TEXT, TEXTS, INDEX = "text", "a list of texts", "the index of an option"
@@ -229,6 +259,7 @@ KEYS = {
     "schema": {"context_options": TEXTS, "continuation": TEXT, "gold": INDEX},
     "language_modeling": {"context": TEXT, "continuation": TEXT},
     "generation": {"context": TEXT, "answer": TEXT},
+    "code": {"task_id": TEXT, "entry_point": TEXT, "canonical_solution": TEXT},
 }
 OPTIONAL = {"generation": {"aliases": TEXTS, "chain_of_thought": TEXT}}
 
@@ -239,7 +270,7 @@ def checked(spec: TaskSpec, part: Part, i: int) -> Row:
     Raises:
         DataMismatch: names task, row, key and what it should hold.
     """
-    row = strip(part.rows[i])
+    row = part.rows[i] if spec.kind == "code" else strip(part.rows[i])
     wanted = KEYS[spec.kind] | {k: v for k, v in OPTIONAL.get(spec.kind, {}).items() if k in row}
     if spec.cluster and spec.cluster.field not in row:
         wanted |= {spec.cluster.field: "what the task's samples are clustered by"}
@@ -264,6 +295,8 @@ def _target(spec: TaskSpec, row: Row, raw: Row) -> int | str | tuple[str, ...]:
     """Accepted answers stay as published: upstream gathers them before it strips the row."""
     if spec.kind == "language_modeling":
         return str(row["continuation"])
+    if spec.kind == "code":
+        return (str(row.get("prompt", row.get("complete_prompt"))) + "\n" + row["canonical_solution"],)
     if spec.kind == "generation":
         return tuple(dict.fromkeys([raw["answer"], *raw.get("aliases", [])]))
     return int(row["gold"])

@@ -37,7 +37,8 @@ def fetch(spec: TaskSpec, progress: Progress = lambda _: None) -> Path:
         NoData: no URL, no network, or the server refuses; a part that arrived is kept for the next try.
         DataMismatch: what arrived is not the pinned file; it is deleted.
     """
-    target = datasets.cache_folder() / spec.data.path
+    compressed = spec.data.url.endswith(".gz") and not spec.data.path.endswith(".gz")
+    target = datasets.cache_folder() / (spec.data.path + ".gz" * compressed)
     if target.is_file():
         try:
             datasets.read_verified(spec.data, target)

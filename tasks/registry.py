@@ -113,6 +113,8 @@ def _check_references(registry: Registry, files: Iterable[SpecFile]) -> None:
     for task in registry.tasks.values():
         if task.data.protected and task.kind != "multiple_choice":
             raise TaskSpecError(f"{task.source}: protected data needs kind multiple_choice, whose records hold no text")
+        if (task.kind == "code") != (task.code is not None):
+            raise TaskSpecError(f"{task.source}: key 'code' belongs to kind code, and kind code needs it")
     for composite in (c for f in files for c in f.composites):
         if composite.suite not in registry.suites:
             raise TaskSpecError(f"{composite.source}: composite '{composite.name}' names unknown suite")

@@ -1,4 +1,4 @@
-"""Documents to requests: the four kinds, with llm-foundry 0.9.0's exact text, seams and truncation."""
+"""Documents to requests: llm-foundry 0.9.0's four kinds, with its exact text, seams and truncation; and code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from assay.tasks import datasets, fewshot
+from assay.tasks.code import render as code_render
 from assay.tasks.datasets import Part
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Document, Greedy, Ids, LogLikelihood, Request, Row, Sample, Tokenizer
@@ -58,6 +59,8 @@ def compose(spec: TaskSpec, sample: Sample, shots: Sequence[Row]) -> Prompt:
     which takes the delimiter's blank with it. Schema contexts are not stripped and, without examples, get no
     continuation delimiter; with examples the prelimiter precedes the example delimiter, unlike the other kinds.
     """
+    if spec.kind == "code":
+        return Prompt(sample=sample, preamble="", contexts=(code_render.prompt(spec, sample.fields),))
     preamble = ""
     for shot in shots:
         preamble += _shot(spec, shot, first=not preamble)
@@ -117,6 +120,8 @@ def max_new_tokens(spec: TaskSpec, part: Part, tokenizer: Tokenizer) -> int:
     Counted on the rows as published, before stripping, plus a margin for chain-of-thought tasks. 0 for the other
     kinds, which generate nothing.
     """
+    if spec.code:
+        return code_render.max_new_tokens(spec.code)
     if spec.kind != "generation":
         return 0
     answers = [
@@ -137,6 +142,9 @@ def tokenise(spec: TaskSpec, chunk: Sequence[Prompt], tokenizer: Tokenizer, max_
         tokenizer: the model's.
         max_tokens: `max_new_tokens` of the part, for generation.
     """
+    if spec.code:
+        yield from (code_render.document(spec, p.sample, p.contexts[0], tokenizer, max_tokens) for p in chunk)
+        return
     heads = _Encoded(tokenizer, special=True)
     tails = _Encoded(tokenizer, special=False)
     for prompt in chunk:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, ConfigDict, StringConstraints, TypeAdapter,
 
 from assay.tasks.types import UserError
 
-Kind = Literal["multiple_choice", "schema", "language_modeling", "generation"]
+Kind = Literal["multiple_choice", "schema", "language_modeling", "generation", "code"]
 Seam = Literal["segments", "joint"]
 Percent = Annotated[float, Ge(0), Lt(100)]
 Count = Annotated[int, Ge(0)]
@@ -84,6 +84,40 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What a code task asks for and how its answers are judged.
+
+    Attributes:
+        dataset: whose rules: evalplus's for two of them, bigcodebench's.
+        part: of the tests (`base`, `plus`), or which prompt (`complete`, `instruct`).
+        release: of the dataset, as its owners name it; shown with every number.
+        only: a file that names, under `task_id`, the rows that belong to the task; all rows without it.
+    """
+
+    dataset: Literal["humaneval", "mbpp", "bigcodebench"]
+    part: Literal["base", "plus", "complete", "instruct"]
+    release: Annotated[str, MinLen(1)]
+    only: Data | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """How often and how a model is asked for code. Not in a table: `assay run` says it.
+
+    Attributes:
+        n: answers to each problem; more than one needs a temperature.
+        temperature: 0 takes the most likely token each time.
+        plain: never use the chat template, for base models whose tokenizer ships one.
+    """
+
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 0.95
+    seed: int = 0
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
     """One row of the table. Names follow DCLM's eval/heavy.yaml where it has one.
 
@@ -114,7 +148,14 @@ class TaskSpec:
     seam: Seam = "segments"
     max_length: Annotated[int, Gt(0)] = 2048
     cluster: Cluster | None = None
+    code: Code | None = None
+    draws: Draws = Draws()
     source: str = field(default="", compare=False)
+
+    @property
+    def rows(self) -> int:
+        """Documents that it has."""
+        return self.code.only.rows if self.code and self.code.only else self.data.rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +262,7 @@ def _keys(cls: type[Any], loc: tuple[str | int, ...]) -> list[str]:
     for part in loc:
         hint = get_type_hints(cls).get(str(part))
         cls = next((t for t in (hint, *get_args(hint)) if isinstance(t, type) and is_dataclass(t)), cls)
-    return [f.name for f in fields(cls) if f.name != "source"]
+    return [f.name for f in fields(cls) if f.name not in ("source", "draws")]
 
 
 def _nearest(word: str, known: Iterable[Any]) -> str:
@@ -241,7 +282,7 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
     if cls not in _ADAPTERS:
-        for part in (Baseline, Rebuilt, Data, Cluster, TaskSpec, Suite, Composite):
+        for part in (Baseline, Rebuilt, Data, Cluster, Code, Draws, TaskSpec, Suite, Composite):
             setattr(part, "__pydantic_config__", ConfigDict(extra="forbid", strict=True))  # noqa: B010
         _ADAPTERS[cls] = TypeAdapter(cls)
     return _ADAPTERS[cls]

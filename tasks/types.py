@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 Ids: TypeAlias = Sequence[int]
@@ -12,8 +12,13 @@ Ids: TypeAlias = Sequence[int]
 Row: TypeAlias = Mapping[str, Any]
 """One record of a benchmark file, as its owners publish it."""
 
-Status: TypeAlias = Literal["ok", "no_answer", "truncated", "timeout", "memory", "crash", "tampered", "infra_error"]
+Status: TypeAlias = Literal[
+    "ok", "no_answer", "truncated", "timeout", "memory", "crash", "output_limit", "tampered", "infra_error"
+]
 """What happened to a sample. `infra_error` is the machine's or the checkpoint's fault and is never a score."""
+
+
+Form: TypeAlias = Literal["completion", "chat", "program"]
 
 
 class UserError(Exception):
@@ -36,6 +41,16 @@ class Tokenizer(Protocol):
 
     def encode(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
         """Token ids of each text; `special` adds what the tokenizer adds by default (a BOS, say)."""
+        ...
+
+    def chat(self, user: str, prefill: str, closing: str) -> str | None:
+        """A user's turn and the beginning of the answer in the model's chat template; None when it has none.
+
+        Args:
+            user: what is asked.
+            prefill: how the answer begins; the text ends with it.
+            closing: what would end the answer: the template is applied to all of it and cut after `prefill`.
+        """
         ...
 
 
@@ -86,6 +101,20 @@ class Greedy:
     dropped: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled(Greedy):
+    """Ask for one text drawn at random; the same seed draws the same, whatever else is asked with it.
+
+    Attributes:
+        temperature: > 0. top_p: in (0, 1].
+        seed: of this draw alone.
+    """
+
+    temperature: float
+    top_p: float
+    seed: int
+
+
 Request: TypeAlias = LogLikelihood | Greedy
 
 
@@ -115,12 +144,14 @@ class Generation:
         stopped: a stop string or end-of-sequence ended it; False when `max_tokens` did.
         tokens: tokens the model produced for it.
         broken: a logit on the way was not a number, so the text means nothing.
+        form: `completion` goes on from the prompt; `chat` stands alone; `program` is code to be judged as it is.
     """
 
     text: str
     stopped: bool
     tokens: int
     broken: bool = False
+    form: Form = "completion"
 
 
 Response: TypeAlias = Likelihood | Generation
@@ -135,6 +166,9 @@ class Score:
         extracted: what was compared with the target: an option's index, or the cleaned answer.
         note: short reason when something is worth saying.
         tied: every option scored the same, so the prediction is only the tie rule's.
+        parts: named parts of the verdict, each in [0, 1]: `base` and `plus` of evalplus.
+        program: the code that was judged. stderr: the end of what it said.
+        run_s, memory_mib: what it took in the sandbox, seconds and peak resident set.
     """
 
     value: float | None
@@ -142,6 +176,11 @@ class Score:
     status: Status = "ok"
     note: str = ""
     tied: bool = False
+    parts: Mapping[str, float] = field(default_factory=dict)
+    program: str | None = None
+    stderr: str = ""
+    run_s: float | None = None
+    memory_mib: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +189,13 @@ class Document:
 
     Attributes:
         fault: why it can't be asked (an answer that is empty after tokenisation, say); then no requests.
+        form: of the texts that will answer it.
     """
 
     sample: Sample
     requests: tuple[Request, ...] = ()
     fault: str = ""
+    form: Form = "completion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
