@@ -15,8 +15,9 @@ from typing import Any
 
 import click
 
-from assay.harness import __version__, exits
-from assay.tasks.registry import Registry, open_registry
+from assay.harness import __version__, cli_data, cli_sandbox, exits
+from assay.sandbox.types import SandboxUnavailable
+from assay.tasks.registry import open_registry
 from assay.tasks.types import UserError
 
 tasks_dir = click.option(
@@ -38,6 +39,17 @@ offline_option = click.option("--offline", is_flag=True, envvar="ASSAY_OFFLINE",
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 
 
+cells_option = click.option(
+    "--cells",
+    default=0,
+    type=click.IntRange(0),
+    help="Code: containers that work at a time; one more than cores by default.",
+)
+runtime_option = click.option(
+    "--runtime", default="", envvar="ASSAY_RUNTIME", help="Code: the engine's runtime, such as runsc (gVisor)."
+)
+
+
 def _friendly(command: Callable[..., Any]) -> Callable[..., Any]:
     """A user's error is one line and exit code 2; the machine's says what is safe and how to go on."""
 
@@ -48,6 +60,9 @@ def _friendly(command: Callable[..., Any]) -> Callable[..., Any]:
         except UserError as error:
             click.echo(f"assay: {error}", err=True)
             sys.exit(exits.USAGE)
+        except SandboxUnavailable as error:
+            click.echo(f"assay: {error}", err=True)
+            sys.exit(exits.PARTIAL)
         except BrokenPipeError:
             raise  # `assay ... | head`: click ends quietly
         except OSError as error:
@@ -127,6 +142,13 @@ def list_(what: str, tasks_dirs: Sequence[Path], as_json: bool) -> None:
     type=click.Choice(["float32", "bfloat16", "float16", "auto"]),
     help="Of the weights in memory. Published DCLM numbers are float32.",
 )
+@click.option("--n", default=1, show_default=True, type=click.IntRange(1), help="Code: answers to each problem.")
+@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="Code: 0 is greedy.")
+@click.option("--top-p", default=0.95, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Code.")
+@click.option("--seed", default=0, show_default=True, help="Code: of the draws.")
+@click.option("--base-prompt", is_flag=True, help="Code: never use the chat template that a tokenizer ships.")
+@cells_option
+@runtime_option
 @click.option("--fresh", is_flag=True, help="Throw away what this run has and start anew.")
 @offline_option
 @click.option("--yes", is_flag=True, help="Don't ask before throwing a run away.")
@@ -141,6 +163,21 @@ def run(names: Sequence[str], models: Sequence[str], **options: Any) -> None:
     from assay.harness import commands
 
     sys.exit(commands.run(names, models, options))
+
+
+@main.command()
+@click.argument("run_name", metavar="RUN")
+@store_option
+@cells_option
+@runtime_option
+@tasks_dir
+@_friendly
+def grade(run_name: str, store: Path, **options: Any) -> None:
+    """Run a run's kept programs again, without its model: after a change of image, say, or where Docker was missing."""
+    from assay.harness import commands
+    from assay.harness import store as runs
+
+    sys.exit(commands.grade(runs.find_run(store, run_name), options))
 
 
 @main.command()
@@ -213,38 +250,6 @@ def runs(store: Path, as_json: bool) -> None:
         click.echo(views.runs(found) if found else f"no runs in {store}")
 
 
-@main.group()
-def data() -> None:
-    """Benchmark files: what is here, and how to get the rest."""
-
-
-@data.command()
-@click.argument("names", nargs=-1, metavar="[TASK_OR_SUITE...]")
-@tasks_dir
-@as_json
-@_friendly
-def status(names: Sequence[str], tasks_dirs: Sequence[Path], as_json: bool) -> None:
-    """Which files are present and right, where, under what licence, and what is missing."""
-    from assay.harness import commands
-
-    sys.exit(commands.data_status(_chosen(open_registry(tasks_dirs), names), as_json))
-
-
-@data.command()
-@click.argument("names", nargs=-1, required=True, metavar="TASK_OR_SUITE...")
-@tasks_dir
-@_friendly
-def fetch(names: Sequence[str], tasks_dirs: Sequence[Path]) -> None:
-    """Download into the cache ($ASSAY_CACHE); resumed, retried, verified. What is here already is kept."""
-    from assay.harness import commands
-
-    sys.exit(commands.data_fetch(_chosen(open_registry(tasks_dirs), names)))
-
-
-def _chosen(registry: Registry, names: Sequence[str]) -> list[Any]:
-    return registry.select(names) if names else list(registry.tasks.values())
-
-
 @main.command()
 @click.argument("task")
 @click.option("--doc", default="0", show_default=True, help="Row, or category/row.")
@@ -296,3 +301,7 @@ def demo(folder: Path) -> None:
     from assay.harness import demo as demos
 
     demos.main(folder)
+
+
+cli_data.add_to(main, _friendly, as_json, tasks_dir)
+cli_sandbox.add_to(main, _friendly, as_json, runtime_option)

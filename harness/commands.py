@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from assay.harness import exits, runner, session, store, views
 from assay.harness.backends.base import Backend, BackendError, ModelOptions, open_backend
+from assay.harness.backends.kept import Kept
+from assay.harness.grading import Grading
 from assay.harness.records import Plan
 from assay.tasks import datasets, download, render
 from assay.tasks.registry import Registry, open_registry
@@ -49,7 +51,7 @@ class Bar:
 def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any]) -> int:
     """Measure every model on the chosen tasks; the exit code."""
     registry = open_registry(options["tasks_dirs"])
-    specs = registry.select(names)
+    specs = session.with_draws(registry.select(names), session.parse_draws(options))
     refs = session.expand_models(models)
     docs, model_options = _checked(options, refs)
     for missing in session.fetch_missing(specs, offline=options["offline"]):
@@ -64,10 +66,11 @@ def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any])
     _confirm_fresh(options, [plan for _, plan in planned])
     finished = []
     cache = runner.Rendered(runner.CACHED_IDS if len(planned) > 1 else 0)
-    while planned:
-        with _going_on(failed, alone=len(refs) == 1):
-            finished.append(_run_one(registry, specs, docs, *planned.pop(0), options, cache))
-        gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
+    with Grading(cells=options["cells"], runtime=options["runtime"]) as grading:
+        while planned:
+            with _going_on(failed, alone=len(refs) == 1):
+                finished.append(_run_one(registry, specs, docs, *planned.pop(0), options, cache, grading))
+            gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
     if finished:
         click.echo(views.run(finished[0]) if len(refs) == 1 else views.series(finished))
     for r in finished:
@@ -123,14 +126,40 @@ def _run_one(
     plan: Plan,
     options: Mapping[str, Any],
     cache: runner.Rendered,
+    grading: Grading,
 ) -> store.Run:
     with store.RunWriter(options["store"], plan, fresh=options["fresh"]) as out:
         bar = Bar(plan.checkpoint.label)
         try:
-            runner.run(registry, specs, docs, backend, out, cache, bar)
+            runner.run(registry, specs, docs, backend, out, cache, bar, grading)
         finally:
             bar.close()
         return store.read_run(out.path)
+
+
+def grade(run_path: Path, options: Mapping[str, Any]) -> int:
+    """Run a run's kept programs again and score them anew, without its model; the exit code."""
+    registry = open_registry(options["tasks_dirs"])
+    kept = store.read_run(run_path)
+    draws = session.parse_draws(kept.plan.options)
+    specs = [s for s in session.with_draws(registry.select(list(kept.plan.tasks)), draws) if s.code]
+    if not specs:
+        raise UserError(f"run {kept.plan.run_id} has no code tasks: there is nothing to grade")
+    docs, cache = DocRange(*kept.plan.docs), runner.Rendered(0)
+    bar = Bar(kept.plan.checkpoint.label)
+    with Grading(cells=options["cells"], runtime=options["runtime"]) as grading:
+        grading.open(specs[0], datasets.load(specs[0]))  # no sandbox: say so before anything is touched
+        with store.RunWriter(run_path.parent, kept.plan) as out:
+            for spec in specs:
+                backend = Kept(kept, spec)
+                out.reopen(spec.name)
+                runner.run_task(spec, docs, backend, out, cache, bar, grading)
+            bar.close()
+            if all(out.result(t) for t in kept.plan.tasks):
+                runner.finish(registry, out, 0.0)
+    found = store.read_run(run_path)
+    click.echo(views.run(found))
+    return exits.OK if all(found.results[s.name].value is not None for s in specs) else exits.PARTIAL
 
 
 def _batch_size(text: str) -> int | None:
@@ -162,7 +191,7 @@ def data_status(specs: Sequence[TaskSpec], as_json: bool) -> int:
 def _data_row(spec: TaskSpec) -> dict[str, Any]:
     row = {
         "task": spec.name,
-        "rows": spec.data.rows,
+        "rows": spec.rows,
         "licence": spec.licence,
         "where": "-",
         "remedy": "",
@@ -172,7 +201,9 @@ def _data_row(spec: TaskSpec) -> dict[str, Any]:
     except datasets.NoData:
         return row | {
             "state": "missing",
-            "remedy": f"assay data fetch {spec.name} (from {spec.data.url})",
+            "remedy": f"assay data fetch {spec.name} (from {spec.data.url})"
+            if spec.data.url
+            else f"put {spec.data.path} into a folder of $ASSAY_DATA; no url is known (docs/code.md)",
         }
     except datasets.DataMismatch as error:
         return row | {"state": "damaged", "remedy": str(error)}
@@ -212,7 +243,7 @@ def preview(registry: Registry, task: str, doc: str, backend: Backend, as_json: 
     group, _, row = doc.rpartition("/")
     part = {p.group: p for p in datasets.parts(spec, datasets.load(spec).rows)}.get(group)
     if part is None or not row.isdecimal() or int(row) >= len(part.rows):
-        how = "CATEGORY/ROW, such as " + _first_doc(spec) if spec.categories else f"0 to {spec.data.rows - 1}"
+        how = "CATEGORY/ROW, such as " + _first_doc(spec) if spec.categories else f"0 to {spec.rows - 1}"
         raise UserError(f"task '{spec.name}' has no document '{doc}'; --doc takes {how}")
     (prompt,) = render.prompts(spec, part, DocRange(int(row), int(row) + 1))
     limit = render.max_new_tokens(spec, part, backend.tokenizer)
@@ -233,7 +264,8 @@ def preview(registry: Registry, task: str, doc: str, backend: Backend, as_json: 
     if as_json:
         click.echo(json.dumps(shown, indent=1, ensure_ascii=False))
         return
-    click.echo(f"{spec.name} {prompt.sample.doc_id}, target {prompt.sample.target!r}\n")
+    target = "" if spec.code else f", target {prompt.sample.target!r}"
+    click.echo(f"{spec.name} {prompt.sample.doc_id}{target}\n")
     for context in dict.fromkeys(prompt.contexts):
         click.echo(prompt.preamble + context + "\n")
     for i, continuation in enumerate(prompt.continuations):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from assay.harness import commands
+from assay.harness import commands, store, views
 from assay.harness.backends import toy
+from assay.harness.grading import Grading
+from assay.sandbox.types import SandboxUnavailable
+from assay.tasks import datasets
+from assay.tasks.registry import SPECS, open_registry
 
 
 def main(folder: Path) -> None:
@@ -19,7 +25,7 @@ def main(folder: Path) -> None:
     paths = toy.train(folder / "checkpoints", lambda done, total: bar("3 checkpoints", done, total))
     bar.close()
     models = f"hf:{folder}/checkpoints/step-*"
-    options = {
+    options: dict[str, Any] = {
         "docs": None,
         "limit": None,
         "tasks_dirs": (),
@@ -31,15 +37,48 @@ def main(folder: Path) -> None:
         "store": folder / "runs",
         "fresh": False,
         "yes": False,
+        "cells": 0,
+        "runtime": "",
     }
     commands.run(["demo"], [models], options)
-    store = f"--store {folder}/runs"
+    _code(options)
+    where = f"--store {folder}/runs"
     click.echo(
         f"""
 Later checkpoints score better. Next:
-  assay show latest {store}                            one checkpoint's numbers, with intervals
-  assay samples latest demo_sums --wrong {store}       what the last one still gets wrong
+  assay show latest {where}                            one checkpoint's numbers, with intervals
+  assay samples latest demo_sums --wrong {where}       what the last one still gets wrong
   assay preview demo_sums --model hf:{paths[-1]}  the exact prompt and token ids
   assay run dclm-core --model hf:YOUR_CHECKPOINT --limit 64     your own
 (assay lives in .venv/bin: run 'source .venv/bin/activate' first)"""
     )
+
+
+def _code(options: dict[str, Any]) -> None:
+    """Run good, wrong, slow and hostile programs in the sandbox, and say what became of each."""
+    spec = open_registry().tasks["demo_code"]
+    click.echo("\nModel-written code is run in the sandbox. Fourteen programs for three problems of our own:")
+    try:
+        with Grading() as grading:
+            grading.open(spec, datasets.load(spec))
+    except SandboxUnavailable as error:
+        click.echo(f"  left out: {error}")
+        return
+    samples = SPECS / "demo" / "code_samples.jsonl"
+    commands.run(["demo_code"], [f"replay:{samples}"], options | {"name": "demo-code", "fresh": True, "yes": True})
+    rows = store.read_run(options["store"] / "demo-code").samples("demo_code").to_pylist()
+    intents: dict[str, list[str]] = {}
+    for line in samples.read_text(encoding="utf-8").splitlines():
+        sample = json.loads(line)
+        intents.setdefault(sample["task_id"], []).append(sample["intent"])
+    shown = (
+        (
+            intents[r["doc_id"]][r["draw"]],
+            r["doc_id"],
+            "right" if r["correct"] else "wrong",
+            r["status"],
+            r["note"][:70],
+        )
+        for r in rows
+    )
+    click.echo("\n" + views.columns(("program", "problem", "verdict", "status", "why"), sorted(shown)))

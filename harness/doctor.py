@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ def examine(registry: Registry, store: Path) -> Iterator[Finding]:
     yield from _data(registry)
     yield _disk("disk for runs", store)
     yield _disk("disk for data", datasets.cache_folder())
-    yield _docker()
+    yield from _sandbox()
 
 
 def _models() -> Finding:
@@ -86,23 +85,26 @@ def _disk(what: str, folder: Path) -> Finding:
     return Finding(what, ok, f"{at}: {free:.0f} GiB free", "" if ok else "free some space")
 
 
-def _docker() -> Finding:
-    """Only whether an engine answers; code tasks will need one, none of today's tasks does."""
-    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if not host.startswith("unix://"):
-        return Finding("Docker", True, f"{host} (not tried)")
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(2)
+def _sandbox() -> Iterator[Finding]:
+    """Whether code tasks can run: an engine, and the images."""
+    if not importlib.util.find_spec("docker"):
+        yield Finding("Docker", False, "its Python package is missing", "pip install 'assay-evals[code]'")
+        return
+    from assay.sandbox import build, docker
+    from assay.sandbox.types import SandboxUnavailable
+
+    try:
+        client = docker.connect(timeout_s=5)
+    except SandboxUnavailable as error:
+        yield Finding("Docker", False, "no engine answers; code tasks need one", str(error).rpartition("; ")[2])
+        return
+    yield Finding("Docker", True, f"{client.version()['Version']} at {client.api.base_url}")
+    for image in build.IMAGES:
         try:
-            s.connect(host.removeprefix("unix://"))
-        except OSError as error:
-            return Finding(
-                "Docker",
-                False,
-                f"no engine: {error.strerror}",
-                "only code tasks need it; start Docker for them",
-            )
-    return Finding("Docker", True, host)
+            found = build.find(client, image)
+            yield Finding(f"image {image}", True, f"{found.tag}, {found.size_mib:.0f} MiB")
+        except SandboxUnavailable:
+            yield Finding(f"image {image}", False, "not built", f"assay sandbox build {image}")
 
 
 def _version(package: str) -> str:

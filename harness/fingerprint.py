@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,15 @@ def file_sha256(path: Path) -> str:
 def task(spec: TaskSpec, git_blob: str, docs: DocRange) -> str:
     """What a task's number depends on besides the model: its spec, its rows, which of them, and the checker."""
     fields = {name: getattr(spec, name) for name in MEASURED}
+    if spec.code:
+        fields |= {"code": dataclasses.asdict(spec.code), "draws": dataclasses.asdict(spec.draws)}
     rows = dataclasses.astuple(docs)
     return digest({"spec": fields, "data": git_blob, "docs": rows, "checker": CHECKER})
+
+
+def graded(planned: str, checker: Mapping[str, str]) -> str:
+    """A task's fingerprint once it is known who judged it: for code, the image and the cell count too."""
+    return digest([planned, dict(checker)]) if checker else planned
 
 
 def ids_sha256(ids: Iterable[int]) -> str:

@@ -11,12 +11,13 @@ import pyarrow as pa
 
 from assay.tasks.types import Answer, Generation, Likelihood, Response, Sample, Score
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_NOTE = 500
 
-TaskStatus = Literal["ok", "no_data", "incomplete", "constant_scorer"]
-"""Only `ok` has a value. `incomplete`: a sample met an infra_error; run again. `constant_scorer`: every option of
-every document tied, so the number would be the tie rule's, not the model's (PARITY D 6)."""
+TaskStatus = Literal["ok", "partial", "no_data", "incomplete", "constant_scorer"]
+"""Only `ok` and `partial` have a value. `partial`: the answers cover a part of the task, and that part is scored.
+`incomplete`: a sample met an infra_error; run again. `constant_scorer`: every option of every document tied, so the
+number would be the tie rule's, not the model's (PARITY D 6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,9 @@ class TaskResult:
         centred_v1, centred_v2: 0 at the baseline, 1 at perfect.
         counts: samples per status. truncated: samples whose context lost its left end.
         groups: value and n per category.
-        wall_s: seconds loading the model (once a run), rendering, in the model, and in everything else.
+        wall_s: seconds loading the model (once a run), rendering, in the model, waiting for grades, everything else.
+        metrics: further numbers by name: `pass@k`, `base pass@1`, `verified pass@1`.
+        checker: who judged, for code: checker, dataset, image digest and cell; part of the fingerprint.
         message: what is wrong and what to do, when there is no value; how the data deviates, when it does.
     """
 
@@ -88,6 +91,8 @@ class TaskResult:
     truncated: int = 0
     groups: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     wall_s: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    checker: Mapping[str, str] = field(default_factory=dict)
     samples_sha256: str = ""
     message: str = ""
 
@@ -124,18 +129,25 @@ SAMPLES = pa.schema(
         ("truncated", pa.int32()),
         ("note", pa.string()),
         ("wall_s", pa.float64()),
+        ("form", pa.string()),
+        ("parts", pa.map_(pa.string(), pa.float64())),
+        ("program", pa.string()),
+        ("stderr", pa.string()),
+        ("run_s", pa.float64()),
+        ("memory_mib", pa.float64()),
     ]
 )
 """One row a sample. `target` is JSON: an option's index, a continuation, or a list of accepted answers.
 `truncated` counts context tokens cut from the left. `logprob` is in nats, summed."""
 
 
-def sample_row(sample: Sample, answer: Answer, score: Score) -> dict[str, Any]:
-    """The record of one sample."""
-    text = next((r for r in answer.responses if isinstance(r, Generation)), None)
+def sample_row(sample: Sample, answer: Answer, score: Score, draw: int = 0) -> dict[str, Any]:
+    """The record of one sample; of several draws, the one that the score is of."""
+    texts = [r for r in answer.responses if isinstance(r, Generation)]
+    text = texts[draw] if texts else None
     return {
         "doc_id": sample.doc_id,
-        "draw": 0,
+        "draw": draw,
         "group": sample.group,
         "cluster": sample.cluster,
         "request_sha256": answer.request_sha256,
@@ -154,15 +166,26 @@ def sample_row(sample: Sample, answer: Answer, score: Score) -> dict[str, Any]:
         "correct": None if score.value is None else score.value == 1.0,
         "status": score.status,
         "truncated": answer.dropped,
-        "note": score.note[:MAX_NOTE],
+        "note": utf8(score.note[:MAX_NOTE]),
         "wall_s": answer.wall_s,
+        "form": text.form if text else None,
+        "parts": list(score.parts.items()),
+        "program": None if score.program is None else utf8(score.program),
+        "stderr": utf8(score.stderr),
+        "run_s": score.run_s,
+        "memory_mib": score.memory_mib,
     }
+
+
+def utf8(text: str) -> str:
+    """The text with halves of surrogate pairs, which no file can hold, written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def sample_json(task: str, row: Mapping[str, Any]) -> str:
     """One line of `assay samples`: the record with its target as a value; a NaN, which JSON lacks, as null."""
     options = [o | {"logprob": None if o["logprob"] != o["logprob"] else o["logprob"]} for o in row["options"]]
-    shown = {"task": task, **row, "options": options, "target": json.loads(row["target"])}
+    shown = {"task": task, **row, "options": options, "target": json.loads(row["target"]), "parts": dict(row["parts"])}
     return json.dumps(shown, ensure_ascii=False)
 
 
@@ -186,7 +209,7 @@ def answer_json(answer: Answer) -> list[Any]:
 def _response_json(r: Response) -> list[Any]:
     if isinstance(r, Likelihood):
         return ["L", r.logprob, r.tokens, r.nbytes, r.greedy]
-    return ["G", r.text, r.stopped, r.tokens, r.broken]
+    return ["G", r.text, r.stopped, r.tokens, r.broken, r.form]
 
 
 def answer_from_json(entry: list[Any]) -> Answer:
@@ -201,7 +224,7 @@ def answer_from_json(entry: list[Any]) -> Answer:
         responses=tuple(
             Likelihood(logprob=r[1], tokens=r[2], nbytes=r[3], greedy=r[4])
             if r[0] == "L"
-            else Generation(text=r[1], stopped=r[2], tokens=r[3], broken=r[4])
+            else Generation(text=r[1], stopped=r[2], tokens=r[3], broken=r[4], form=r[5])
             for r in responses
         ),
     )

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from assay.harness import fingerprint, records, stats
-from assay.harness.backends.base import Backend, Studious
+from assay.harness import fingerprint, records
+from assay.harness.backends.base import Backend, BackendError, Recorded, Studious
+from assay.harness.files import StoreError
+from assay.harness.grading import Grading
+from assay.harness.marking import Direct, InSandbox, Marking
 from assay.harness.records import TaskResult
 from assay.harness.store import RunWriter
+from assay.sandbox.types import SandboxUnavailable
 from assay.tasks import aggregate, datasets, render, scorers
-from assay.tasks.datasets import Part
+from assay.tasks.datasets import Loaded, Part
 from assay.tasks.registry import Registry
 from assay.tasks.render import DocRange, Prompt
 from assay.tasks.spec import TaskSpec
-from assay.tasks.types import Answer, Document, Greedy, LogLikelihood, Response, Sample, Score, Tokenizer, UserError
+from assay.tasks.types import Answer, Document, Generation, Greedy, LogLikelihood, Response, Tokenizer, UserError
 
-SHARD = {"generation": 32}
+SHARD = {"generation": 32, "code": 16}
 SHARD_DEFAULT = 128
 """Documents asked, journaled and lost together: a kill costs at most this many answers of one task."""
 CACHED_IDS = 100_000_000
 """Token ids of rendered shards kept for the next checkpoint of a series: 400 MB."""
 
+PARTS = ("load", "render", "model", "grading", "other")
 Progress = Callable[[str, int, int], None]
 """Called with the task, documents done, documents in all."""
 
@@ -34,7 +39,7 @@ Progress = Callable[[str, int, int], None]
 class Clock:
     """Seconds spent in each part of a task."""
 
-    spent: dict[str, float] = field(default_factory=lambda: {"load": 0.0, "render": 0.0, "model": 0.0, "other": 0.0})
+    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
     _last: float = field(default_factory=time.perf_counter)
 
     def lap(self, part: str) -> float:
@@ -80,6 +85,7 @@ def run(
     out: RunWriter,
     cache: Rendered,
     progress: Progress,
+    grading: Grading,
 ) -> None:
     """Measure every task, then write composites and manifest. Whatever was answered before is not asked again."""
     begun = time.perf_counter()
@@ -88,15 +94,20 @@ def run(
     for spec in specs:
         if out.result(spec.name) is None:
             if out.plan.tasks[spec.name]:
-                run_task(spec, docs, backend, out, cache, progress)
+                run_task(spec, docs, backend, out, cache, progress, grading)
             else:
                 out.finish_task(_without_data(spec), None)
-    results = out.results
-    values = {t: r.value for t, r in results.items() if r.value is not None}
-    stderrs = {t: r.stderr for t, r in results.items() if r.value is not None and r.stderr is not None}
-    found = aggregate.composites(registry, [s.name for s in specs], values, stderrs)
+    finish(registry, out, time.perf_counter() - begun)
+
+
+def finish(registry: Registry, out: RunWriter, wall_s: float) -> None:
+    """Write composites and manifest; a task that is scored in part counts in no composite."""
+    whole = {t: r for t, r in out.results.items() if r.value is not None and r.status != "partial"}
+    values = {t: r.value for t, r in whole.items() if r.value is not None}
+    stderrs = {t: r.stderr for t, r in whole.items() if r.stderr is not None}
+    found = aggregate.composites(registry, list(out.plan.tasks), values, stderrs)
     ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    out.finish(map(dataclasses.asdict, found), time.perf_counter() - begun, ended)
+    out.finish(map(dataclasses.asdict, found), wall_s, ended)
 
 
 def run_task(
@@ -106,6 +117,7 @@ def run_task(
     out: RunWriter,
     cache: Rendered,
     progress: Progress,
+    grading: Grading,
 ) -> TaskResult:
     """Ask every document of one task, journal the answers, score them, record everything."""
     clock = Clock()
@@ -117,30 +129,77 @@ def run_task(
     if planned != fingerprint.task(spec, loaded.git_blob, docs):
         raise UserError(f"task '{spec.name}': its data has changed since this run began; run the same command again")
     parts = datasets.parts(spec, loaded.rows)
-    shards = list(_shards(spec, parts, docs))
+    covered = backend.covers(spec) if isinstance(backend, Recorded) else None
+    shards = list(_shards(spec, parts, docs, covered))
+    if covered is not None and not shards:
+        raise BackendError(f"task '{spec.name}': {backend.ref} has no answer to any of the problems asked for")
     journal = out.journal(spec.name)
     answered = {n: a for n, a in journal.answered().items() if not any(map(_unusable, a))}
-    total = sum(len(s.prompts) for s in shards)
-    scored: list[tuple[Sample, Answer, Score]] = []
+    total, done = sum(len(s.prompts) for s in shards), 0
     fitted = _fit_to_model(spec, backend)
+    marking = _marking(spec, loaded, [p.sample.doc_id for s in shards for p in s.prompts], grading)
     for shard in shards:
         if shard.number not in answered:
             answered[shard.number] = _ask(fitted, shard, backend, cache, clock)
             journal.keep(shard.number, answered[shard.number])
+        _demand_own(out, spec, shard, answered[shard.number])
         for prompt, answer in zip(shard.prompts, answered[shard.number], strict=True):
-            scored.append((prompt.sample, answer, scorers.score(spec, prompt.sample, answer)))
-        progress(spec.name, len(scored), total)
-    table = records.table(records.sample_row(*s) for s in scored)
-    result = summarise(spec, scored, [p.group for p in parts])
+            marking.add(prompt.sample, answer)
+        done += len(shard.prompts)
+        progress(spec.name, done, total)
+    clock.lap("other")
+    draws = sum(max(1, len(a.responses)) for found in answered.values() for a in found)
+
+    def graded(n: int) -> None:
+        progress(f"{spec.name} graded", n, draws)
+
+    table = records.table(records.sample_row(*mark, draw) for mark, draw in marking.done(graded))
+    clock.lap("grading")
+    result = _covering(spec, marking.result([p.group for p in parts]), docs, parts, covered)
     clock.lap("other")
     notes = [result.message, loaded.note and f"data: {loaded.note}", _fit_note(spec, fitted)]
     result = dataclasses.replace(
         result,
-        fingerprint=planned,
+        fingerprint=fingerprint.graded(planned, result.checker),
         wall_s=dict(clock.spent),
         message="; ".join(n for n in notes if n),
     )
     return out.finish_task(result, table)
+
+
+def _demand_own(out: RunWriter, spec: TaskSpec, shard: _Shard, answers: Sequence[Answer]) -> None:
+    """Journaled answers must be of the documents that are asked now: a replay file may have covered others."""
+    if [p.sample.doc_id for p in shard.prompts] != [a.doc_id for a in answers]:
+        raise StoreError(
+            f"{out.path}: the journal of '{spec.name}' holds answers to other documents than are asked now: finish the "
+            "run with the command that began it, or use --fresh"
+        )
+
+
+def _marking(spec: TaskSpec, loaded: Loaded, doc_ids: Sequence[str], grading: Grading) -> Marking:
+    """How the task's answers become scores; where there is no sandbox, code is asked and kept all the same."""
+    if spec.code is None:
+        return Direct(spec)
+    try:
+        return InSandbox(spec, grading.open(spec, loaded), doc_ids)
+    except SandboxUnavailable as error:
+        return InSandbox(
+            spec,
+            None,
+            doc_ids,
+            f"not graded: {error}. The answers are kept: then run the same command again, or 'assay grade RUN'",
+        )
+
+
+def _covering(
+    spec: TaskSpec, result: TaskResult, docs: DocRange, parts: Sequence[Part], covered: frozenset[str] | None
+) -> TaskResult:
+    """The result, marked as partial when the answers at hand are of a part of the task only."""
+    wanted = sum(stop - start for start, stop in (docs.within(len(p.rows)) for p in parts))
+    if covered is None or result.n == wanted or result.value is None:
+        return result
+    message = f"partial: answers to {result.n} of {wanted} problems; the number is of these alone"
+    return dataclasses.replace(result, status="partial", message="; ".join(m for m in (message, result.message) if m))
 
 
 def _without_data(spec: TaskSpec) -> TaskResult:
@@ -154,11 +213,11 @@ class _Shard:
     prompts: list[Prompt]
 
 
-def _shards(spec: TaskSpec, parts: Sequence[Part], docs: DocRange) -> Iterator[_Shard]:
+def _shards(spec: TaskSpec, parts: Sequence[Part], docs: DocRange, covered: frozenset[str] | None) -> Iterator[_Shard]:
     """Runs of prompts that never cross a category, numbered from 0; the same for every run over these rows."""
     number = 0
     for part in parts:
-        prompts = render.prompts(spec, part, docs)
+        prompts = (p for p in render.prompts(spec, part, docs) if covered is None or p.sample.doc_id in covered)
         while chunk := list(islice(prompts, SHARD.get(spec.kind, SHARD_DEFAULT))):
             yield _Shard(number, part, chunk)
             number += 1
@@ -176,7 +235,7 @@ def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock
     clock.lap("render")
     if isinstance(backend, Studious):
         backend.study(spec, [d.sample for d in documents])
-    responses = ask(backend, documents)
+    responses = ask(spec, backend, documents)
     seconds = clock.lap("model")
     return [
         Answer(
@@ -191,8 +250,10 @@ def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock
     ]
 
 
-def ask(backend: Backend, documents: Sequence[Document]) -> list[tuple[Response, ...]]:
+def ask(spec: TaskSpec, backend: Backend, documents: Sequence[Document]) -> list[tuple[Response, ...]]:
     """Responses of each document's requests, in order; a document that can't be asked gets none."""
+    if isinstance(backend, Recorded):
+        return [backend.recorded(spec, d) if d.requests else () for d in documents]
     options = [r for d in documents for r in d.requests if isinstance(r, LogLikelihood)]
     prompts = [r for d in documents for r in d.requests if isinstance(r, Greedy)]
     found: dict[str, Response] = {}
@@ -200,56 +261,14 @@ def ask(backend: Backend, documents: Sequence[Document]) -> list[tuple[Response,
         found.update(zip((r.key for r in options), backend.likelihoods(options), strict=True))
     if prompts:
         found.update(zip((r.key for r in prompts), backend.generate(prompts), strict=True))
-    return [tuple(found[r.key] for r in d.requests) for d in documents]
+    return [tuple(_formed(found[r.key], d) for r in d.requests) for d in documents]
 
 
-def summarise(spec: TaskSpec, scored: Sequence[tuple[Sample, Answer, Score]], categories: Sequence[str]) -> TaskResult:
-    """A task's number with its interval, or why there is none.
-
-    None when a sample met an infra error, when a category has no row among those asked, or when nothing but ties
-    decided every answer.
-    """
-    counts = Counter(score.status for _, _, score in scored)
-    base = TaskResult(
-        task=spec.name,
-        status="ok",
-        version=spec.version,
-        n=len(scored),
-        counts=dict(sorted(counts.items())),
-        truncated=sum(answer.dropped > 0 for _, answer, _ in scored),
-    )
-    bad = [(s, score) for s, _, score in scored if score.value is None]
-    absent = set(categories) - {s.group for s, _, _ in scored}
-    if bad:
-        first, score = bad[0]
-        why = f"{len(bad)} of {len(scored)} samples could not be scored, first {first.doc_id}: {score.note}"
-        return dataclasses.replace(base, status="incomplete", message=why)
-    if absent:
-        why = f"{len(absent)} of {len(categories)} parts have no row in the range asked for: no mean over the rest"
-        return dataclasses.replace(base, status="incomplete", message=why)
-    if all(score.tied for _, _, score in scored):
-        message = (
-            "constant scorer: every option of every document scored the same, so every answer is the tie rule's "
-            "first option; look for an empty context, or inf or equal logits"
-        )
-        return dataclasses.replace(base, status="constant_scorer", message=message)
-    groups = aggregate.by_group((s.group, score.value or 0.0) for s, _, score in scored)
-    clusters: dict[str, list[str]] = {g: [] for g in groups}
-    for sample, _, _ in scored:
-        clusters[sample.group].append(sample.cluster)
-    value = aggregate.task_mean(groups)
-    bounds = stats.interval(groups, clusters)
-    return dataclasses.replace(
-        base,
-        value=value,
-        stderr=bounds.stderr if bounds else None,
-        low=bounds.low if bounds else None,
-        high=bounds.high if bounds else None,
-        method=bounds.method if bounds else "",
-        centred_v1=aggregate.centre(value, spec.baseline.v1),
-        centred_v2=aggregate.centre(value, spec.baseline.v2),
-        groups={g: (sum(v) / len(v), len(v)) for g, v in groups.items() if g},
-    )
+def _formed(response: Response, document: Document) -> Response:
+    """A text that answers a chat prompt stands alone, and is marked so."""
+    if isinstance(response, Generation) and response.form == "completion" and document.form != "completion":
+        return dataclasses.replace(response, form=document.form)
+    return response
 
 
 def _unusable(answer: Answer) -> bool:

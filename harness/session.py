@@ -9,7 +9,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from assay.harness.backends.base import Backend, BackendError
 from assay.harness.records import Plan
 from assay.tasks import datasets, download
 from assay.tasks.render import DocRange
-from assay.tasks.spec import TaskSpec
+from assay.tasks.spec import Draws, TaskSpec
+from assay.tasks.types import UserError
 
-PACKAGES = ("lm-eval", "transformers", "tokenizers", "torch", "numpy", "scipy", "pyarrow")
+PACKAGES = ("lm-eval", "evalplus", "transformers", "tokenizers", "torch", "numpy", "scipy", "pyarrow")
 
 
 def expand_models(refs: Iterable[str]) -> list[str]:
@@ -74,6 +75,29 @@ class Missing:
     reason: str
 
 
+def parse_draws(options: Mapping[str, Any]) -> Draws:
+    """How code is asked for: --n, --temperature, --top-p, --seed, --base-prompt.
+
+    Raises:
+        UserError: several answers at temperature 0, which would all be the same.
+    """
+    draws = Draws(
+        n=options.get("n", 1),
+        temperature=options.get("temperature", 0.0),
+        top_p=options.get("top_p", 0.95),
+        seed=options.get("seed", 0),
+        plain=options.get("base_prompt", False),
+    )
+    if draws.n > 1 and draws.temperature == 0:
+        raise UserError(f"--n {draws.n}: greedy decoding gives the same answer each time; add --temperature 0.8, say")
+    return draws
+
+
+def with_draws(specs: Sequence[TaskSpec], draws: Draws) -> list[TaskSpec]:
+    """The tasks, those of code asked so."""
+    return [replace(s, draws=draws) if s.code else s for s in specs]
+
+
 def fetch_missing(specs: Sequence[TaskSpec], *, offline: bool) -> list[Missing]:
     """Download what is not here. Once there is no network, the rest is not tried."""
     missing: list[Missing] = []
@@ -112,7 +136,8 @@ def make_plan(
         tasks[spec.name] = fingerprint.task(spec, blob, docs) if found else ""
     rows = (docs.start, docs.stop)
     decides = {k: v for k, v in backend.identity.items() if k != "engine"}
-    short = fingerprint.digest([decides, sorted(tasks), rows])[:8]
+    asked = [s.draws for s in specs if s.code and s.draws != Draws()]
+    short = fingerprint.digest([decides, sorted(tasks), rows, *map(asdict, asked[:1])])[:8]
     safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in backend.checkpoint.label)
     return Plan(
         run_id=name or f"{safe}-{short}",

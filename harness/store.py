@@ -43,7 +43,7 @@ from assay.harness.records import (
 )
 
 LOCK = ".lock"
-FINAL = ("ok", "constant_scorer")
+FINAL = ("ok", "partial", "constant_scorer")
 """A task with one of these is measured; with any other it is done again, from what its journal has."""
 
 
@@ -215,9 +215,9 @@ class RunWriter:
     def result(self, task: str) -> TaskResult | None:
         """The task's result when it is final; a task that lacked data or met infra errors is done again."""
         found = self._results.get(task)
-        if found is None or found.status not in FINAL or found.fingerprint != self.plan.tasks[task]:
+        if found is None or found.status not in FINAL:
             return None
-        return found
+        return found if found.fingerprint == fingerprint.graded(self.plan.tasks[task], found.checker) else None
 
     @property
     def complete(self) -> bool:
@@ -232,6 +232,11 @@ class RunWriter:
     def journal(self, task: str) -> Journal:
         """The task's answers so far, and where to keep more."""
         return Journal(self.path / "journal" / f"{task}.jsonl")
+
+    def reopen(self, task: str) -> None:
+        """Forget a task's result, not its answers: it is to be scored again."""
+        if self._results.pop(task, None) is not None:
+            self._write_results([])
 
     def finish_task(self, result: TaskResult, samples: pa.Table | None) -> TaskResult:
         """Write a task's samples, then its result; then its journal has done its work."""

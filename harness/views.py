@@ -44,7 +44,7 @@ def tasks(registry: Registry) -> str:
                 t.name,
                 t.kind,
                 t.shots,
-                t.data.rows,
+                t.rows,
                 t.skill,
                 f"{t.baseline.v1:g}",
                 f"{t.baseline.v2:g}",
@@ -76,8 +76,22 @@ def run(r: Run) -> str:
             "",
             columns(("composite", "value", "stderr", "missing"), map(_composite, r.composites)),
         ]
+    measured = [[t, *_metric(name), value] for t, x in r.results.items() for name, value in x.metrics.items()]
+    if measured:
+        parts += ["", columns(("task", "tests", "metric", "value"), measured)]
+    parts += [f"{t}: {_judged(x)}" for t, x in r.results.items() if x.checker]
     faults = [f"{t}: {x.message}" for t, x in r.results.items() if x.message]
     return "\n".join(parts + (["", *faults] if faults else []))
+
+
+def _metric(name: str) -> tuple[str, str]:
+    """`base pass@1` as the tests it is of, and the metric."""
+    of, _, metric = name.rpartition(" ")
+    return of or "all", metric
+
+
+def _judged(x: TaskResult) -> str:
+    return f"{x.checker['dataset']}, {x.checker['checker']}, image {x.checker['image'][:19]}"
 
 
 def series(runs: Sequence[Run]) -> str:

@@ -10,10 +10,12 @@ from typing import Protocol, runtime_checkable
 from assay.harness.records import Checkpoint
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import (
+    Document,
     Generation,
     Greedy,
     Likelihood,
     LogLikelihood,
+    Response,
     Sample,
     Tokenizer,
     UserError,
@@ -89,6 +91,27 @@ class Studious(Protocol):
 
     def study(self, spec: TaskSpec, samples: Sequence[Sample]) -> None:
         """Learn (or forget) the answers of these samples."""
+        ...
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """A backend whose answers lie ready, any number to a document: `replay:FILE`."""
+
+    def covers(self, spec: TaskSpec) -> frozenset[str] | None:
+        """Documents of a code task that have answers; None when every document must have one.
+
+        Raises:
+            BackendError: not one document has.
+        """
+        ...
+
+    def recorded(self, spec: TaskSpec, document: Document) -> tuple[Response, ...]:
+        """All answers to a document.
+
+        Raises:
+            BackendError: there is none.
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from assay.harness.backends.base import BackendError
 from assay.harness.records import Checkpoint
 from assay.tasks.spec import TaskSpec
-from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood, Sample, Tokenizer
+from assay.tasks.types import Form, Generation, Greedy, Likelihood, LogLikelihood, Sample, Tokenizer
 
 RIGHT, WRONG = -0.1, -10.0
 """Nats a token that a fake gives an option it believes in, and one it doesn't."""
@@ -32,6 +32,10 @@ class Words:
         """crc32 of each word, in 31 bits; BOS is 1."""
         return [[1] * special + [zlib.crc32(w.encode()) >> 1 for w in re.findall(r"\s*\S+|\s+$", t)] for t in texts]
 
+    def chat(self, user: str, prefill: str, closing: str) -> str | None:
+        """The two turns, one after the other."""
+        return f"{user}\n{prefill}"
+
 
 class Fake:
     """What the fakes share: a name, a tokenizer, and a guess per request that `believes` decides."""
@@ -44,12 +48,14 @@ class Fake:
         self.checkpoint = Checkpoint(label=self.ref)
         self.tokenizer: Tokenizer = Words()
         self._samples: dict[str, Sample] = {}
+        self._form: Form = "completion"
 
     def load(self) -> None:
         """Nothing to load."""
 
     def study(self, spec: TaskSpec, samples: Sequence[Sample]) -> None:
-        """Remember what is being asked; earlier samples are forgotten."""
+        """Remember what is being asked; earlier samples are forgotten. Code is answered with whole programs."""
+        self._form = "program" if spec.code else "completion"
         self._samples = {f"{spec.name}/{s.doc_id}": s for s in samples}
 
     def believes(self, key: str, sample: Sample, option: int) -> bool:
@@ -67,10 +73,13 @@ class Fake:
 
     def generate(self, requests: Sequence[Greedy]) -> list[Generation]:
         """The first accepted answer where it believes, nonsense elsewhere."""
-        return [Generation(text=text, stopped=True, tokens=len(text.split())) for text in map(self._say, requests)]
+        return [
+            Generation(text=text, stopped=True, tokens=len(text.split()), form=self._form)
+            for text in map(self._say, requests)
+        ]
 
     def _say(self, request: Greedy) -> str:
-        sample = self._samples[request.key]
+        sample = self._samples[request.key.partition("#")[0]]
         if isinstance(sample.target, tuple) and self.believes(request.key, sample, 0):
             return sample.target[0]
         return NONSENSE

@@ -22,8 +22,9 @@ from assay.harness.backends.checkpoint import (
     max_positions,
     read_json,
 )
+from assay.harness.backends.decoding import Drawing, NanWatch
 from assay.harness.backends.tokenizer import HFTokenizer, demand_own
-from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood
+from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood, Sampled
 
 LOGITS_MIB_CPU = 128
 """Memory for one batch's logits on a CPU, where more only waits for memory; on a GPU a quarter of what is free."""
@@ -95,7 +96,10 @@ class HuggingFace:
         ]
 
     def generate(self, requests: Sequence[Greedy]) -> list[Generation]:
-        """Plain argmax decoding, whatever the checkpoint's generation_config says (PARITY D 9)."""
+        """Plain argmax decoding, whatever the checkpoint's generation_config says (PARITY D 9); draws for `Sampled`.
+
+        Each draw has a random generator of its own, so it does not depend on what else is in the batch.
+        """
         self.load()
         ordered = sorted(range(len(requests)), key=lambda i: (-len(requests[i].prompt_ids), i))
         found: dict[int, Generation] = {}
@@ -115,14 +119,15 @@ class HuggingFace:
         ids = torch.tensor([[pad] * (longest - len(r.prompt_ids)) + list(r.prompt_ids) for r in batch])
         mask = torch.tensor([[0] * (longest - len(r.prompt_ids)) + [1] * len(r.prompt_ids) for r in batch])
         new_tokens = max(r.max_tokens for r in batch)
-        watch = _NanWatch()
+        watch = NanWatch()
+        drawing = [Drawing(batch)] if any(isinstance(r, Sampled) for r in batch) else []
         with torch.no_grad():
             out = self._lm._model_generate(
                 context=ids.to(self._lm.device),
                 attention_mask=mask.to(self._lm.device),
                 max_length=longest + new_tokens,
                 stop=sorted({s for r in batch for s in r.stop}),
-                logits_processor=transformers.LogitsProcessorList([watch]),
+                logits_processor=transformers.LogitsProcessorList([watch, *drawing]),
             )
         answers = [row[longest : longest + r.max_tokens] for r, row in zip(batch, out.tolist(), strict=True)]
         return [
@@ -214,19 +219,6 @@ class HuggingFace:
                 softmax_dtype="float32",
                 max_length=NEVER_CUT,
             )
-
-
-class _NanWatch:
-    """A logits processor that changes nothing and remembers which rows met a NaN: argmax would call it token 0."""
-
-    def __init__(self) -> None:
-        self.rows: Any = None
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Look at one step's logits, [rows, vocabulary]."""
-        found = scores.isnan().any(dim=-1)
-        self.rows = found if self.rows is None else self.rows | found
-        return scores
 
 
 def _demand_all_weights(ref: str, info: dict[str, Any]) -> None:

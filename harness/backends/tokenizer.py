@@ -40,6 +40,14 @@ class HFTokenizer:
         encoded = self.hf(list(texts), add_special_tokens=special, return_attention_mask=False, verbose=False)
         return list(encoded["input_ids"])
 
+    def chat(self, user: str, prefill: str, closing: str) -> str | None:
+        """The tokenizer's own template, applied to both turns and cut after the prefill; None when it has none."""
+        if not self.hf.chat_template:
+            return None
+        mark = "-[[assay cuts here]]-"
+        turns = [{"role": "user", "content": user}, {"role": "assistant", "content": f"{prefill}{mark}{closing}"}]
+        return str(self.hf.apply_chat_template(turns, tokenize=False)).split(mark)[0]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text that continues a prompt: a sentencepiece tokenizer's first blank, which decoding drops, is put back.
 

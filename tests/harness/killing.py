@@ -76,7 +76,7 @@ def finish(folder, name):
 
 def kill_and_compare(folder, times, seed):
     """Returns how many kills met a live run, and how many runs they needed."""
-    rng = random.Random(seed)  # noqa: S311 - when to kill, nothing secret
+    rng = random.Random(seed)
     write_specs(folder / "specs")
     begun = time.monotonic()
     wanted = finish(folder, "undisturbed")

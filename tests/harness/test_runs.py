@@ -8,6 +8,7 @@ import pytest
 from assay.harness import runner, session, store
 from assay.harness.backends.base import BackendError, ModelOptions, open_backend
 from assay.harness.files import StoreError
+from assay.harness.grading import Grading
 from assay.harness.store import RunWriter
 from assay.tasks.render import DocRange
 from tests.conftest import choice_rows
@@ -42,14 +43,23 @@ class Counted:
         return self._inner.generate(requests)
 
 
+class CountedFile(Counted):
+    """Likewise for a backend whose answers lie ready."""
+
+    def recorded(self, spec, document):
+        self._count(document.requests)
+        return self._inner.recorded(spec, document)
+
+
 @pytest.fixture
 def run(registry, tmp_path):
     def go(names=("demo",), model="random:1", fail_after=None, docs=EVERYTHING, fresh=False, registry=registry):
         specs = registry.select(names)
-        backend = Counted(open_backend(model, ModelOptions()), fail_after)
+        inner = open_backend(model, ModelOptions())
+        backend = (CountedFile if hasattr(inner, "recorded") else Counted)(inner, fail_after)
         plan = session.make_plan(specs, docs, backend, "r", {})
         with RunWriter(tmp_path / "runs", plan, fresh=fresh) as out:
-            runner.run(registry, specs, docs, backend, out, runner.Rendered(), lambda *_: None)
+            runner.run(registry, specs, docs, backend, out, runner.Rendered(), lambda *_: None, Grading())
         return store.read_run(tmp_path / "runs" / "r"), backend.asked
 
     return go
@@ -321,7 +331,7 @@ def test_data_that_arrives_during_a_run_waits_for_the_next(registry, tmp_path, w
     plan = session.make_plan(specs, EVERYTHING, backend, "r", {})
     (folder / "mine.jsonl").write_bytes(kept)
     with RunWriter(tmp_path / "runs", plan) as out:
-        runner.run(registry, specs, EVERYTHING, backend, out, runner.Rendered(), lambda *_: None)
+        runner.run(registry, specs, EVERYTHING, backend, out, runner.Rendered(), lambda *_: None, Grading())
         assert out.results["mine"].status == "no_data"
 
 
@@ -344,10 +354,10 @@ def test_a_run_of_another_schema_is_named_not_guessed_at(run):
     from assay.harness import files
 
     finished, _ = run(("demo_animals",))
-    plan = files.unseal(finished.path / "plan.json") | {"schema_version": 2, "novelty": 1}
+    plan = files.unseal(finished.path / "plan.json") | {"schema_version": 3, "novelty": 1}
     (finished.path / "manifest.json").unlink()
     (finished.path / "plan.json").write_bytes(files.seal(plan))
-    with pytest.raises(StoreError, match=r"written by assay .*, schema 2; this one reads schema 1"):
+    with pytest.raises(StoreError, match=r"written by assay .*, schema 3; this one reads schema 2"):
         store.read_run(finished.path)
 
 

@@ -53,7 +53,7 @@ def measured(spec, backend, docs, wanted):
             if (part.group, row) in wanted
         ]
         documents = list(render.tokenise(spec, prompts, backend.tokenizer, limit))
-        for d, r in zip(documents, runner.ask(backend, documents), strict=True):
+        for d, r in zip(documents, runner.ask(spec, backend, documents), strict=True):
             score = scorers.score(spec, d.sample, Answer(doc_id=d.sample.doc_id, responses=r, request_sha256=""))
             found[part.group, int(d.sample.doc_id.rpartition("/")[2])] = (d, r, score)
     return found

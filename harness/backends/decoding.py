@@ -1,0 +1,50 @@
+"""What is done to a model's logits while it writes: watched for NaN, and turned into draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from assay.tasks.types import Greedy, Sampled
+
+
+class NanWatch:
+    """A logits processor that changes nothing and remembers which rows met a NaN: argmax would call it token 0."""
+
+    def __init__(self) -> None:
+        self.rows: Any = None
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Look at one step's logits, [rows, vocabulary]."""
+        found = scores.isnan().any(dim=-1)
+        self.rows = found if self.rows is None else self.rows | found
+        return scores
+
+
+class Drawing:
+    """A logits processor that turns argmax into a draw: adds Gumbel noise after temperature and top-p (Gumbel-max)."""
+
+    def __init__(self, batch: Sequence[Greedy]) -> None:
+        import torch
+
+        self._rows = [(r, torch.Generator().manual_seed(r.seed)) if isinstance(r, Sampled) else None for r in batch]
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Perturb one step's logits, [rows, vocabulary], in float32; greedy rows are left alone."""
+        import torch
+
+        scores = scores.float()
+        for i, row in enumerate(self._rows):
+            if row is not None:
+                request, generator = row
+                logits = _top_p(scores[i] / request.temperature, request.top_p)
+                uniform = torch.rand(logits.shape, generator=generator).clamp_min(1e-20).to(logits.device)
+                scores[i] = logits - (-uniform.log()).log()
+        return scores
+
+
+def _top_p(logits: Any, top_p: float) -> Any:
+    """The smallest set of tokens whose probabilities reach `top_p`; -inf elsewhere (Holtzman et al., 2020)."""
+    ordered, index = logits.sort(descending=True)
+    before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
+    return logits.masked_fill((before >= top_p).scatter(-1, index, before >= top_p), float("-inf"))

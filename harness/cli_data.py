@@ -1,0 +1,47 @@
+"""The command line's `assay data`: parses, calls, prints; no logic."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assay.tasks.registry import Registry, open_registry
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Option) -> None:
+    """Add the group to the program, with the options that it shares with the other commands."""
+
+    @main.group()
+    def data() -> None:
+        """Benchmark files: what is here, and how to get the rest."""
+
+    @data.command()
+    @click.argument("names", nargs=-1, metavar="[TASK_OR_SUITE...]")
+    @tasks_dir
+    @as_json
+    @friendly
+    def status(names: Sequence[str], tasks_dirs: Sequence[Path], as_json: bool) -> None:
+        """Which files are present and right, where, under what licence, and what is missing."""
+        from assay.harness import commands
+
+        sys.exit(commands.data_status(_chosen(open_registry(tasks_dirs), names), as_json))
+
+    @data.command()
+    @click.argument("names", nargs=-1, required=True, metavar="TASK_OR_SUITE...")
+    @tasks_dir
+    @friendly
+    def fetch(names: Sequence[str], tasks_dirs: Sequence[Path]) -> None:
+        """Download into the cache ($ASSAY_CACHE); resumed, retried, verified. What is here already is kept."""
+        from assay.harness import commands
+
+        sys.exit(commands.data_fetch(_chosen(open_registry(tasks_dirs), names)))
+
+
+def _chosen(registry: Registry, names: Sequence[str]) -> list[Any]:
+    return registry.select(names) if names else list(registry.tasks.values())

@@ -1,0 +1,238 @@
+"""Code answers to scores: sanitised, run in cells, judged here while the model writes the next ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from assay.harness import judging, truth
+from assay.harness.judging import Judges, Tripped
+from assay.harness.truth import PHASES, CallsTruth, TestsTruth
+from assay.harness.verdicts import Phase, Verdict, read_tests, starved
+from assay.sandbox.cell import values
+from assay.sandbox.pool import Pool
+from assay.sandbox.types import Image, Job, Outcome, SandboxUnavailable, Tests
+from assay.tasks.code import bigcodebench_tasks, judge
+from assay.tasks.code import render as code_render
+from assay.tasks.datasets import Loaded
+from assay.tasks.spec import Code, TaskSpec
+from assay.tasks.types import Generation, Sample, Score
+
+FLAKY_S = 20.0
+"""A failing BigCodeBench answer that took less is run once more, to tell chance from fault (PARITY D 33)."""
+
+
+class Grading:
+    """The sandboxes of a run: opened when the first code task needs them, closed together.
+
+    Args:
+        cells: containers of each image, 0 for one more than there are cores.
+        runtime: of the engine, "" for its default.
+    """
+
+    def __init__(self, *, cells: int = 0, runtime: str = "") -> None:
+        self._options: dict[str, Any] = {"cells": cells, "runtime": runtime}
+        self._pools: dict[Image, tuple[Pool, str]] = {}
+        self._judges = Judges()
+
+    def open(self, spec: TaskSpec, loaded: Loaded) -> Grader:
+        """The grader of one task.
+
+        Raises:
+            SandboxUnavailable: no engine, or no image; the message has the remedy.
+        """
+        from assay.sandbox.pool import open_pool
+
+        if spec.code is None:
+            raise ValueError(f"task '{spec.name}' is not of kind code")
+        image: Image = "bigcodebench" if spec.code.dataset == "bigcodebench" else "core"
+        if image not in self._pools:
+            pool = open_pool(image, **self._options)
+            self._pools[image] = (pool, pool.digest)
+        pool, digest = self._pools[image]
+        return Grader(spec, spec.code, loaded, pool, digest, self._judges)
+
+    def close(self) -> None:
+        """End every cell and helper."""
+        for pool, _ in self._pools.values():
+            pool.close()
+        self._judges.close()
+
+    def __enter__(self) -> Grading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Grader:
+    """Judges one task's answers. Submit them as they come; the scores are futures."""
+
+    def __init__(
+        self, spec: TaskSpec, code: Code, loaded: Loaded, pool: Pool, image_digest: str, judges: Judges
+    ) -> None:
+        self._spec, self._code, self._pool, self._judges = spec, code, pool, judges
+        self._rows = {str(row["task_id"]): row for row in loaded.rows}
+        self._path = truth.cache_path(code, loaded.git_blob, image_digest, pool.runtime)
+        self._truth: Future[dict[str, CallsTruth | TestsTruth]] = Future()
+        self._learning = ThreadPoolExecutor(1, thread_name_prefix="truth")
+        self._prepare = ThreadPoolExecutor(2, thread_name_prefix="sanitise")
+        self._after = ThreadPoolExecutor(2, thread_name_prefix="after")
+        owner = "bigcodebench 0.2.5" if code.dataset == "bigcodebench" else "evalplus 0.3.1"
+        self.identity = {
+            "checker": f"{owner} rules, judged by assay ({code.part})",
+            "dataset": f"{code.dataset} {code.release}",
+            "image": image_digest,
+            "runtime": pool.runtime or "the engine's own",
+            "cell": truth.cell_sha256(),
+        }
+
+    def learn(self, doc_ids: Sequence[str]) -> None:
+        """Find the truth of these problems, in the background; call it once, before the first answer."""
+        wanted = {d: self._rows[d] for d in doc_ids}
+        self._truth = self._learning.submit(truth.find, self._code, wanted, self._path, self._pool)
+
+    def failing(self) -> list[str]:
+        """Problems whose own solution fails in this image."""
+        return [d for d, known in self._truth.result().items() if not known.passes]
+
+    def submit(self, sample: Sample, answer: Generation) -> Future[Score]:
+        """Queue one answer."""
+        result: Future[Score] = Future()
+        self._prepare.submit(_or_fail, lambda: self._begin(sample, answer, result), result)
+        return result
+
+    def close(self) -> None:
+        """No more answers: all that were submitted are judged."""
+        self._prepare.shutdown()
+        self._after.shutdown()
+        self._learning.shutdown()
+
+    def _begin(self, sample: Sample, answer: Generation, result: Future[Score]) -> None:
+        program = self._program(sample, answer)
+        known = self._truth.result()[sample.doc_id]
+        if isinstance(known, TestsTruth):
+            _TestsRun(self._pool, self._rows[sample.doc_id], known, program, result)
+        elif known.fault:
+            raise SandboxUnavailable(known.fault)
+        else:
+            self._begin_calls(sample, known, program, result)
+
+    def _program(self, sample: Sample, answer: Generation) -> str:
+        text = code_render.solution(self._spec, sample, answer)
+        if answer.form != "program":
+            family = "bigcodebench" if self._code.dataset == "bigcodebench" else "evalplus"
+            try:
+                limit = judging.SANITISE_S
+                text = self._judges.ask("sanitise", family, text, sample.fields["entry_point"], limit_s=limit)
+            except Tripped:
+                pass  # it is judged as it is
+        if self._code.dataset == "bigcodebench":
+            text = bigcodebench_tasks.calibrated(sample.fields, text)
+        return text
+
+    def _begin_calls(self, sample: Sample, known: CallsTruth, program: str, result: Future[Score]) -> None:
+        problem = truth.problem(self._code.dataset, self._rows[sample.doc_id])
+        names = PHASES if self._code.part == "plus" else ("base",)
+        dataset: judge.Dataset = "mbpp" if self._code.dataset == "mbpp" else "humaneval"
+        phases = {
+            name: Phase(
+                dataset,
+                problem.entry_point,
+                [values.encode(a) for a in getattr(problem, name)],
+                known.phases[name],
+                self._judges,
+            )
+            for name in names
+        }
+        self._run_calls(phases, program, {}, result)
+
+    def _run_calls(
+        self,
+        phases: Mapping[str, Phase],
+        program: str,
+        found: dict[str, tuple[Verdict, Outcome]],
+        result: Future[Score],
+    ) -> None:
+        """Run the next phase, then the rest; what hung or died in one is not run in the next, for it can't be right."""
+        left = [n for n in phases if n not in found]
+        name, phase, expect_s = left[0], phases[left[0]], sum(phases[n].expect_s for n in left)
+
+        def ended(outcome: Outcome, again: bool) -> None:
+            if starved(outcome) and not again:
+                self._submit(phase.job(name, program, expect_s), lambda o: ended(o, True), result)
+                return
+            found[name] = phase.verdict(name, outcome), outcome
+            if len(found) < len(phases) and found[name][0].status == "ok":
+                self._run_calls(phases, program, found, result)
+            else:
+                result.set_result(_score(program, found, list(phases)))
+
+        self._submit(phase.job(name, program, expect_s), lambda o: ended(o, False), result)
+
+    def _submit(self, job: Job, then: Callable[[Outcome], None], result: Future[Score]) -> None:
+        """Queue a job, and go on when it has ended, on a thread that may queue more."""
+        future = self._pool.submit(job)
+        future.add_done_callback(lambda f: self._later(lambda: then(f.result()), result))
+
+    def _later(self, action: Callable[[], None], result: Future[Score]) -> None:
+        """Off the cells' threads, which must never wait for room in the queue that they empty."""
+        self._after.submit(_or_fail, action, result)
+
+
+def _or_fail(action: Callable[[], None], result: Future[Score]) -> None:
+    try:
+        action()
+    except SandboxUnavailable as error:
+        result.set_result(Score(value=None, extracted=None, status="infra_error", note=f"sandbox: {error}"[:500]))
+    except BaseException as error:
+        result.set_exception(error)
+
+
+def _score(program: str, found: Mapping[str, tuple[Verdict, Outcome]], names: Sequence[str]) -> Score:
+    """Right when every phase of `names` passes; the first that doesn't gives the reason. One not run is not passed."""
+    bad = next((v for v, _ in found.values() if not v.passed), None)
+    return Score(
+        value=float(bad is None),
+        extracted=None,
+        status=bad.status if bad else "ok",
+        note=bad.note[:500] if bad else "",
+        parts={n: float(n in found and found[n][0].passed) for n in names} if len(names) > 1 else {},
+        program=program,
+        stderr=next((o.stderr for _, o in found.values() if o.stderr), ""),
+        run_s=sum(o.wall_s for _, o in found.values()),
+        memory_mib=max(o.memory_mib for _, o in found.values()),
+    )
+
+
+class _TestsRun:
+    """One answer against its unit tests; a quick failure is run once more, and said to be flaky if it then passes."""
+
+    def __init__(self, pool: Pool, row: Any, known: Any, program: str, result: Future[Score]) -> None:
+        self._pool, self._row, self._program, self._result = pool, row, program, result
+        self._known: TestsTruth = known
+        self._names = bigcodebench_tasks.test_names(row["test"])
+        self._first: tuple[Verdict, Outcome] | None = None
+        self._run()
+
+    def _run(self) -> None:
+        limit = bigcodebench_tasks.wall_limit(self._known.seconds)
+        job = truth.tests_job(str(self._row["task_id"]), self._row, self._program, limit, self._known.seconds or 20.0)
+        future = self._pool.submit(job)
+        future.add_done_callback(lambda f: _or_fail(lambda: self._ended(job, f), self._result))
+
+    def _ended(self, job: Job, future: Future[Outcome]) -> None:
+        outcome = future.result()
+        assert isinstance(job.program, Tests)  # noqa: S101 - made in _run
+        verdict = read_tests(self._names, job.program.canaries, outcome)
+        if self._first is None and not verdict.passed and verdict.status == "ok" and outcome.wall_s < FLAKY_S:
+            self._first = verdict, outcome
+            threading.Thread(target=lambda: _or_fail(self._run, self._result), daemon=True).start()
+            return
+        if self._first is not None:
+            again, (verdict, outcome) = verdict, self._first
+            if again.passed:
+                verdict = Verdict(False, verdict.status, f"flaky: passed when run again; first {verdict.note}")
+        self._result.set_result(_score(self._program, {"tests": (verdict, outcome)}, ["tests"]))
