@@ -36,6 +36,7 @@ class Grading:
         self._options: dict[str, Any] = {"cells": cells, "runtime": runtime}
         self._pools: dict[Image, tuple[Pool, str]] = {}
         self._judges = Judges()
+        self._graders: list[Grader] = []
 
     def open(self, spec: TaskSpec, loaded: Loaded) -> Grader:
         """The grader of one task.
@@ -52,10 +53,15 @@ class Grading:
             pool = open_pool(image, **self._options)
             self._pools[image] = (pool, pool.digest)
         pool, digest = self._pools[image]
-        return Grader(spec, spec.code, loaded, pool, digest, self._judges)
+        pool.hope()
+        grader = Grader(spec, spec.code, loaded, pool, digest, self._judges)
+        self._graders.append(grader)
+        return grader
 
     def close(self) -> None:
-        """End every cell and helper."""
+        """End every cell and helper; answers that were not judged by now are given up."""
+        for grader in self._graders:
+            grader.abandon()
         for pool, _ in self._pools.values():
             pool.close()
         self._judges.close()
@@ -78,6 +84,7 @@ class Grader:
         self._path = truth.cache_path(code, loaded.git_blob, image_digest, pool.runtime)
         self._truth: Future[dict[str, CallsTruth | TestsTruth]] = Future()
         self._learning = ThreadPoolExecutor(1, thread_name_prefix="truth")
+        self._sanitisers = Judges()
         self._prepare = ThreadPoolExecutor(2, thread_name_prefix="sanitise")
         self._after = ThreadPoolExecutor(2, thread_name_prefix="after")
         owner = "bigcodebench 0.2.5" if code.dataset == "bigcodebench" else "evalplus 0.3.1"
@@ -109,6 +116,13 @@ class Grader:
         self._prepare.shutdown()
         self._after.shutdown()
         self._learning.shutdown()
+        self._sanitisers.close()
+
+    def abandon(self) -> None:
+        """Drop what waits; nothing more is started."""
+        for threads in (self._prepare, self._after, self._learning):
+            threads.shutdown(wait=False, cancel_futures=True)
+        self._sanitisers.close()
 
     def _begin(self, sample: Sample, answer: Generation, result: Future[Score]) -> None:
         program = self._program(sample, answer)
@@ -126,7 +140,7 @@ class Grader:
             family = "bigcodebench" if self._code.dataset == "bigcodebench" else "evalplus"
             try:
                 limit = judging.SANITISE_S
-                text = self._judges.ask("sanitise", family, text, sample.fields["entry_point"], limit_s=limit)
+                text = self._sanitisers.ask("sanitise", family, text, sample.fields["entry_point"], limit_s=limit)
             except Tripped:
                 pass  # it is judged as it is
         if self._code.dataset == "bigcodebench":
@@ -147,7 +161,8 @@ class Grader:
             )
             for name in names
         }
-        self._run_calls(phases, program, {}, result)
+        empty = {n: (Verdict(True), Outcome(key=n, ended="ok")) for n, p in phases.items() if not p.calls}
+        self._run_calls(phases, program, empty, result)
 
     def _run_calls(
         self,
@@ -187,8 +202,9 @@ def _or_fail(action: Callable[[], None], result: Future[Score]) -> None:
         action()
     except SandboxUnavailable as error:
         result.set_result(Score(value=None, extracted=None, status="infra_error", note=f"sandbox: {error}"[:500]))
-    except BaseException as error:
-        result.set_exception(error)
+    except Exception as error:  # a fault of ours in one sample: it has no score, and the others do
+        note = f"grading failed: {type(error).__name__}: {error}"
+        result.set_result(Score(value=None, extracted=None, status="infra_error", note=note[:500]))
 
 
 def _score(program: str, found: Mapping[str, tuple[Verdict, Outcome]], names: Sequence[str]) -> Score:

@@ -223,7 +223,7 @@ def _exception(line: bytes) -> str:
     try:
         kind, message, where = json.loads(line[1:2000])
         return f"{kind}: {message} ({where})"[:500]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return "an exception that can't be shown"
 
 

@@ -54,11 +54,16 @@ class Pool:
         self._spare: queue.SimpleQueue[Cell] = queue.SimpleQueue()
         self._down: SandboxUnavailable | None = None
         self._makers: list[threading.Thread] = []
+        self._making = threading.Lock()
         self._active: set[Cell | None] = set()
         self._closing = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(cells or default_cells())]
         for thread in self._threads:
             thread.start()
+
+    def hope(self) -> None:
+        """Forget that the engine was down: whoever asks anew waits for it anew."""
+        self._down = None
 
     def submit(self, job: Job) -> Future[Outcome]:
         """Queue a job; waits while too many are pending.
@@ -118,6 +123,9 @@ class Pool:
                 if not entry.attempt and not entry.future.set_running_or_notify_cancel():
                     continue
                 try:
+                    if entry.attempt:  # what broke once may have broken all that were started before
+                        _close(cell)
+                        cell = self._patiently()
                     cell = cell or self._new_cell(first)
                     first = False
                     self._active.add(cell)
@@ -171,8 +179,8 @@ class Pool:
             raise
 
     def _make_spare(self) -> None:
-        with contextlib.suppress(SandboxUnavailable):
-            if self._spare.qsize() < 1:
+        with contextlib.suppress(SandboxUnavailable), self._making:
+            if self._spare.qsize() < 1 and not self._closing.is_set():
                 self._spare.put(Cell(*self._cell))
 
 

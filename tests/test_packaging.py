@@ -10,12 +10,13 @@ import pytest
 
 from tests.conftest import ROOT
 
+SHIPPED = (".py", ".yaml", ".jsonl", "py.typed", "Dockerfile", "requirements.txt", ".sh")
 PACKAGES = ("harness", "tasks", "sandbox", "leaderboard")
 
 
 def tree():
     listed = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
-    return {f for f in listed.stdout.splitlines() if f.endswith((".py", ".yaml", ".jsonl", "py.typed"))}
+    return {f for f in listed.stdout.splitlines() if f.endswith(SHIPPED)}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from assay.harness.backends.base import BackendError
 from assay.harness.backends.fake import Words
 from assay.harness.store import Run
+from assay.tasks import scorers
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Document, Generation, Greedy, Likelihood, LogLikelihood, Response, Tokenizer
 
@@ -28,7 +29,11 @@ class Kept:
             for row in rows:
                 if row["response"] is not None:
                     text = Generation(
-                        text=row["response"], stopped=row["stopped"], tokens=row["response_tokens"], form=row["form"]
+                        text=row["response"],
+                        stopped=row["stopped"],
+                        tokens=row["response_tokens"],
+                        broken=row["score"] is None and row["note"].startswith(scorers.NAN),
+                        form=row["form"],
                     )
                     self._texts.setdefault(row["doc_id"], []).append(text)
 

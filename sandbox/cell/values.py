@@ -144,8 +144,9 @@ def _large(v: Any) -> bool:
     while stack and size < LARGE:
         x = stack.pop()
         size += 1
-        if issubclass(type(x), int):
-            size += int.bit_length(x) // 4
+        numpy = type(x).__module__ == "numpy" and not issubclass(type(x), _SIZED)
+        if numpy or issubclass(type(x), (int, float)):
+            size += _digits(x)
             continue
         base = next((b for b in _SIZED if issubclass(type(x), b)), None)
         if base is not None:
@@ -156,6 +157,15 @@ def _large(v: Any) -> bool:
 
 
 _SIZED: tuple[Any, ...] = (str, bytes, bytearray, list, tuple, set, frozenset, dict)
+
+
+def _digits(x: Any) -> int:
+    """How long a number is in hexadecimal: the same for numbers that are equal, whatever their types."""
+    if type(x).__module__ == "numpy":
+        x = x.item() if getattr(x, "shape", None) == () and hasattr(x, "item") else None
+    if issubclass(type(x), float):
+        x = int(x) if math.isfinite(x) and float.is_integer(x) else 0
+    return int.bit_length(x) // 4 if issubclass(type(x), int) else 0
 
 
 def _canonical(v: Any, depth: int) -> Any:  # noqa: C901 - one case a type

@@ -428,3 +428,19 @@ def test_programs_in_any_order_give_what_they_give_alone(cell):
     order = rng.sample(range(40), 40)
     found = [run(cell, jobs[k]) for k in order]
     assert [outputs(o) for o in found] == [[k, 2 * k, 3 * k] for k in order]
+
+
+def test_a_report_nested_without_end_is_a_result(cell):
+    code = "import os\nos.write(3, b'!' + b'[' * 1990 + b'\\n')\n" + GOOD
+    assert run(cell, calls(code)).ended == "exception"
+    assert run(cell, calls(GOOD)).ended == "ok"
+
+
+def test_cells_that_vanish_while_idle_cost_no_answer(engine):
+    with Pool(docker.connect(), "core", build.find(engine, "core").digest, cells=3) as pool:
+        for outcome in pool.run([calls(GOOD) for _ in range(12)]):
+            assert outcome.ended == "ok"
+        for container, who in docker.cells(engine):
+            if who == docker.owner():
+                docker.remove(engine, container)
+        assert run(pool, calls(GOOD)).ended == "ok"

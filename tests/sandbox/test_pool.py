@@ -190,7 +190,7 @@ def test_an_image_that_goes_away_fails_every_job_and_hangs_none(engine, monkeypa
     monkeypatch.setattr(pool, "WAIT_FOR_ENGINE_S", ())
     with Pool(docker.connect(), "core", "sha256:" + "0" * 64, cells=2) as gone:
         for future in [gone.submit(job()) for _ in range(5)]:
-            with pytest.raises(SandboxUnavailable, match="can't start a cell"):
+            with pytest.raises(SandboxUnavailable, match="assay sandbox build"):
                 future.result()
 
 

@@ -518,3 +518,12 @@ def test_random_values_in_place_of_values_never_raise():
 
     for _ in range(20_000):
         decode(json.dumps(any_json(4)))
+
+
+@pytest.mark.parametrize("kind", [float, np.int64, np.float64, np.int32])
+def test_equal_values_are_both_digested_or_both_not(kind):
+    base = 2**30 if kind is np.int32 else 2**41
+    whole = [[base + i for i in range(100)] for _ in range(30)]
+    other = [[kind(x) for x in row] for row in whole]
+    assert whole == other
+    assert digest(whole) == digest(other) is not None
