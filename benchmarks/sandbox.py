@@ -32,8 +32,8 @@ from assay.tasks import datasets
 from assay.tasks.registry import open_registry
 from assay.tasks.types import Generation
 
-CELLS = default_cells()
-WORKERS = {"humaneval": os.cpu_count(), "bigcodebench": CELLS}
+CELLS = {"humaneval": default_cells("core"), "bigcodebench": default_cells("bigcodebench")}
+WORKERS = {"humaneval": os.cpu_count(), "bigcodebench": CELLS["bigcodebench"]}
 """Theirs: evalplus gets one a core (its own default is half of that), bigcodebench as many as we."""
 SAMPLES = "samples/qwen2.5-coder-1.5b-base/humaneval_plus_generated.jsonl.gz"
 
@@ -72,7 +72,7 @@ def humaneval(rounds: int) -> dict[str, Any]:
 
             def ours(programs: dict[str, str] = programs, passed: dict[str, int] = passed) -> float:
                 begun = time.perf_counter()
-                with Grading(cells=CELLS) as grading:
+                with Grading(cells=CELLS["humaneval"]) as grading:
                     grader = grading.open(spec, loaded)
                     grader.learn(list(programs))
                     answers = [
@@ -114,7 +114,7 @@ def bigcodebench(problems: int, rounds: int) -> dict[str, Any]:
 
     def ours() -> float:
         begun = time.perf_counter()
-        with Grading(cells=CELLS) as grading:
+        with Grading(cells=CELLS["bigcodebench"]) as grading:
             grader = grading.open(spec, loaded)
             grader.learn([s.doc_id for s in chosen])
             scores = [f.result() for f in [grader.submit(s, a) for s, a in answers]]
@@ -141,7 +141,7 @@ def bigcodebench(problems: int, rounds: int) -> dict[str, Any]:
             passed["theirs"] = json.loads(run(command, dict(os.environ)).splitlines()[-1])["passed"]
             return time.perf_counter() - begun
 
-        with Grading(cells=CELLS) as grading:  # ground truth, which theirs is spared as well
+        with Grading(cells=CELLS["bigcodebench"]) as grading:  # ground truth, which theirs is spared as well
             grader = grading.open(spec, loaded)
             grader.learn([s.doc_id for s in chosen])
             grader.failing()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -12,13 +11,13 @@ from assay.harness.judging import Judges, Tripped
 from assay.harness.truth import PHASES, CallsTruth, TestsTruth
 from assay.harness.verdicts import Phase, Verdict, read_tests, starved
 from assay.sandbox.cell import values
-from assay.sandbox.pool import Pool
-from assay.sandbox.types import Image, Job, Outcome, SandboxUnavailable, Tests
+from assay.sandbox.pool import Pool, open_pool
+from assay.sandbox.types import Image, Job, Outcome, SandboxUnavailable
 from assay.tasks.code import bigcodebench_tasks, judge
 from assay.tasks.code import render as code_render
 from assay.tasks.datasets import Loaded
 from assay.tasks.spec import Code, TaskSpec
-from assay.tasks.types import Generation, Sample, Score
+from assay.tasks.types import Generation, Row, Sample, Score
 
 FLAKY_S = 20.0
 """A failing BigCodeBench answer that took less is run once more, to tell chance from fault (PARITY D 33)."""
@@ -28,13 +27,13 @@ class Grading:
     """The sandboxes of a run: opened when the first code task needs them, closed together.
 
     Args:
-        cells: containers of each image, 0 for one more than there are cores.
+        cells: containers of each image, 0 for what suits the image (`default_cells`).
         runtime: of the engine, "" for its default.
     """
 
     def __init__(self, *, cells: int = 0, runtime: str = "") -> None:
         self._options: dict[str, Any] = {"cells": cells, "runtime": runtime}
-        self._pools: dict[Image, tuple[Pool, str]] = {}
+        self._pools: dict[Image, Pool] = {}
         self._judges = Judges()
         self._graders: list[Grader] = []
 
@@ -44,17 +43,14 @@ class Grading:
         Raises:
             SandboxUnavailable: no engine, or no image; the message has the remedy.
         """
-        from assay.sandbox.pool import open_pool
-
         if spec.code is None:
             raise ValueError(f"task '{spec.name}' is not of kind code")
         image: Image = "bigcodebench" if spec.code.dataset == "bigcodebench" else "core"
         if image not in self._pools:
-            pool = open_pool(image, **self._options)
-            self._pools[image] = (pool, pool.digest)
-        pool, digest = self._pools[image]
+            self._pools[image] = open_pool(image, **self._options)
+        pool = self._pools[image]
         pool.hope()
-        grader = Grader(spec, spec.code, loaded, pool, digest, self._judges)
+        grader = Grader(spec, spec.code, loaded, pool, self._judges)
         self._graders.append(grader)
         return grader
 
@@ -62,7 +58,7 @@ class Grading:
         """End every cell and helper; answers that were not judged by now are given up."""
         for grader in self._graders:
             grader.abandon()
-        for pool, _ in self._pools.values():
+        for pool in self._pools.values():
             pool.close()
         self._judges.close()
 
@@ -76,12 +72,10 @@ class Grading:
 class Grader:
     """Judges one task's answers. Submit them as they come; the scores are futures."""
 
-    def __init__(
-        self, spec: TaskSpec, code: Code, loaded: Loaded, pool: Pool, image_digest: str, judges: Judges
-    ) -> None:
+    def __init__(self, spec: TaskSpec, code: Code, loaded: Loaded, pool: Pool, judges: Judges) -> None:
         self._spec, self._code, self._pool, self._judges = spec, code, pool, judges
         self._rows = {str(row["task_id"]): row for row in loaded.rows}
-        self._path = truth.cache_path(code, loaded.git_blob, image_digest, pool.runtime)
+        self._path = truth.cache_path(code, loaded.git_blob, pool.digest, pool.runtime)
         self._truth: Future[dict[str, CallsTruth | TestsTruth]] = Future()
         self._learning = ThreadPoolExecutor(1, thread_name_prefix="truth")
         self._sanitisers = Judges()
@@ -91,7 +85,7 @@ class Grader:
         self.identity = {
             "checker": f"{owner} rules, judged by assay ({code.part})",
             "dataset": f"{code.dataset} {code.release}",
-            "image": image_digest,
+            "image": pool.digest,
             "runtime": pool.runtime or "the engine's own",
             "cell": truth.cell_sha256(),
         }
@@ -128,7 +122,7 @@ class Grader:
         program = self._program(sample, answer)
         known = self._truth.result()[sample.doc_id]
         if isinstance(known, TestsTruth):
-            _TestsRun(self._pool, self._rows[sample.doc_id], known, program, result)
+            self._run_tests(self._rows[sample.doc_id], known, program, result)
         elif known.fault:
             raise SandboxUnavailable(known.fault)
         else:
@@ -187,6 +181,27 @@ class Grader:
 
         self._submit(phase.job(name, program, expect_s), lambda o: ended(o, False), result)
 
+    def _run_tests(self, row: Row, known: TestsTruth, program: str, result: Future[Score]) -> None:
+        """Against the unit tests; a quick failure is run once more, and said to be flaky if it then passes."""
+        names, limit = bigcodebench_tasks.test_names(row["test"]), bigcodebench_tasks.wall_limit(known.seconds)
+
+        def begin(first: tuple[Verdict, Outcome] | None) -> None:
+            job, canaries = truth.tests_job(row, program, limit, known.seconds or FLAKY_S)
+            self._submit(job, lambda o: ended(read_tests(names, canaries, o), o, first), result)
+
+        def ended(verdict: Verdict, outcome: Outcome, first: tuple[Verdict, Outcome] | None) -> None:
+            quick = verdict.status == "ok" and outcome.wall_s < FLAKY_S
+            if first is None and not verdict.passed and quick:
+                begin((verdict, outcome))
+                return
+            if first is not None:
+                again, (verdict, outcome) = verdict, first
+                if again.passed:
+                    verdict = Verdict(False, verdict.status, f"flaky: passed when run again; first {verdict.note}")
+            result.set_result(_score(program, {"tests": (verdict, outcome)}, ["tests"]))
+
+        begin(None)
+
     def _submit(self, job: Job, then: Callable[[Outcome], None], result: Future[Score]) -> None:
         """Queue a job, and go on when it has ended, on a thread that may queue more."""
         future = self._pool.submit(job)
@@ -221,34 +236,3 @@ def _score(program: str, found: Mapping[str, tuple[Verdict, Outcome]], names: Se
         run_s=sum(o.wall_s for _, o in found.values()),
         memory_mib=max(o.memory_mib for _, o in found.values()),
     )
-
-
-class _TestsRun:
-    """One answer against its unit tests; a quick failure is run once more, and said to be flaky if it then passes."""
-
-    def __init__(self, pool: Pool, row: Any, known: Any, program: str, result: Future[Score]) -> None:
-        self._pool, self._row, self._program, self._result = pool, row, program, result
-        self._known: TestsTruth = known
-        self._names = bigcodebench_tasks.test_names(row["test"])
-        self._first: tuple[Verdict, Outcome] | None = None
-        self._run()
-
-    def _run(self) -> None:
-        limit = bigcodebench_tasks.wall_limit(self._known.seconds)
-        job = truth.tests_job(str(self._row["task_id"]), self._row, self._program, limit, self._known.seconds or 20.0)
-        future = self._pool.submit(job)
-        future.add_done_callback(lambda f: _or_fail(lambda: self._ended(job, f), self._result))
-
-    def _ended(self, job: Job, future: Future[Outcome]) -> None:
-        outcome = future.result()
-        assert isinstance(job.program, Tests)  # noqa: S101 - made in _run
-        verdict = read_tests(self._names, job.program.canaries, outcome)
-        if self._first is None and not verdict.passed and verdict.status == "ok" and outcome.wall_s < FLAKY_S:
-            self._first = verdict, outcome
-            threading.Thread(target=lambda: _or_fail(self._run, self._result), daemon=True).start()
-            return
-        if self._first is not None:
-            again, (verdict, outcome) = verdict, self._first
-            if again.passed:
-                verdict = Verdict(False, verdict.status, f"flaky: passed when run again; first {verdict.note}")
-        self._result.set_result(_score(self._program, {"tests": (verdict, outcome)}, ["tests"]))

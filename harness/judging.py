@@ -132,6 +132,9 @@ def _refuse(name: str) -> float:
     raise ValueError(f"{name} is not how a value is written")
 
 
+_COLLECTIONS: dict[str, Any] = {"t": tuple, "s": set, "z": frozenset}
+
+
 def _revive(v: Any, depth: int) -> Any:
     from assay.tasks.code.judge import Opaque
 
@@ -148,9 +151,8 @@ def _revive(v: Any, depth: int) -> Any:
         return _dtype(x[0]).type(_revive(x[1], depth + 1))
     if key == "a":
         return _array(*x)
-    if key in "tsz" and key:
-        made: Any = {"t": tuple, "s": set, "z": frozenset}[key]
-        return made(_revive(y, depth + 1) for y in x)
+    if key in _COLLECTIONS:
+        return _COLLECTIONS[key](_revive(y, depth + 1) for y in x)
     if key == "d":
         return {_revive(k, depth + 1): _revive(y, depth + 1) for k, y in x}
     if key == "c":

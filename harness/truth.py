@@ -72,7 +72,7 @@ def problem(dataset: str, row: Row) -> Problem:
 
 def cell_sha256() -> str:
     """Of everything that runs inside a cell."""
-    return fingerprint.digest([(m, (SOURCES / f"{m}.py").read_text(encoding="utf-8")) for m in MODULES])
+    return fingerprint.digest([(m, (SOURCES / f"{m}.py").read_text(encoding="utf-8")) for m in ("boot", *MODULES)])
 
 
 def _rules_sha256() -> str:
@@ -82,10 +82,8 @@ def _rules_sha256() -> str:
 
 def cache_path(code: Code, blob: str, image_digest: str, runtime: str) -> Path:
     """Where the truth of a dataset in an image is kept."""
-    key = fingerprint.digest([code.dataset, code.release, blob, image_digest, runtime, cell_sha256(), _rules_sha256()])[
-        :24
-    ]
-    return datasets.cache_folder().parent / "truth" / f"{code.dataset}-{key}.json.gz"
+    parts = [code.dataset, code.release, blob, image_digest, runtime, cell_sha256(), _rules_sha256()]
+    return datasets.cache_folder().parent / "truth" / f"{code.dataset}-{fingerprint.digest(parts)[:24]}.json.gz"
 
 
 def find(code: Code, rows: Mapping[str, Row], path: Path, pool: Pool) -> dict[str, CallsTruth | TestsTruth]:
@@ -189,18 +187,18 @@ def _tests_truth(code: Code, rows: Mapping[str, Row], pool: Pool) -> dict[str, A
     jobs = {}
     for d, row in rows.items():
         source = row["complete_prompt"] + "\n" + row["canonical_solution"]
-        jobs[d] = tests_job(d, row, source, bigcodebench_tasks.wall_limit(None), 0.0)
+        jobs[d] = tests_job(row, source, bigcodebench_tasks.wall_limit(None), 0.0)
     found = {}
-    for outcome in pool.run(jobs.values()):
-        program = jobs[outcome.key].program
-        assert isinstance(program, Tests)  # noqa: S101 - made above
-        verdict = read_tests(bigcodebench_tasks.test_names(rows[outcome.key]["test"]), program.canaries, outcome)
+    for outcome in pool.run(job for job, _ in jobs.values()):
+        canaries = jobs[outcome.key][1]
+        verdict = read_tests(bigcodebench_tasks.test_names(rows[outcome.key]["test"]), canaries, outcome)
         found[outcome.key] = [outcome.wall_s if verdict.passed else None, "" if verdict.passed else verdict.note]
     return found
 
 
-def tests_job(key: str, row: Row, program: str, wall_s: float, expect_s: float) -> Job:
-    """A job that runs a problem's unit tests, with canaries of its own."""
+def tests_job(row: Row, program: str, wall_s: float, expect_s: float) -> tuple[Job, tuple[str, ...]]:
+    """A job that runs a problem's unit tests, and the canaries that were hidden among them."""
     canaries = tuple(f"test_{secrets.token_hex(8)}" for _ in range(CANARIES))
     tests = Tests(code=program, test=row["test"], canaries=canaries)
-    return Job(key=key, image="bigcodebench", program=tests, wall_s=wall_s, expect_s=expect_s)
+    job = Job(key=str(row["task_id"]), image="bigcodebench", program=tests, wall_s=wall_s, expect_s=expect_s)
+    return job, canaries

@@ -14,10 +14,10 @@ from typing import Any
 
 from assay.sandbox import docker
 from assay.sandbox.docker import CellOptions
-from assay.sandbox.types import Image, Job, Outcome, SandboxUnavailable, Tests
+from assay.sandbox.types import Image, Job, Outcome, SandboxUnavailable
 
 SOURCES = Path(__file__).parent / "cell"
-MODULES = ("values", "runner", "suite", "seccomp", "zygote", "supervisor")
+MODULES = ("values", "runner", "machinery", "suite", "seccomp", "zygote", "frames", "supervisor")
 START_S = 120
 """Seconds until a new cell must have imported its image's preload list."""
 GRACE_S = 20
@@ -187,7 +187,6 @@ class _Lines:
 
     def __init__(self, job: Job, stream: _Stream) -> None:
         self._watch, self._stream = job.watch, stream
-        self._calls = not isinstance(job.program, Tests)
         self._partial = b""
         self._stopped = False
         self.kept: list[bytes] = []

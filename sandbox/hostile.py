@@ -53,6 +53,16 @@ class Attack:
         return tuple(sorted(name for name, value in report.items() if value and name not in self.allowed))
 
 
+FRAMES = """
+import sys
+def frames():
+    frame = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+"""
+"""Lets a program walk the stack that it stands on."""
+
 ENTRY_POINT = "median3"
 
 INPUTS: tuple[tuple[int, int, int], ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assay.sandbox.hostile import BURST, DIED, HUNG, REPORTED, Attack
+from assay.sandbox.hostile import BURST, DIED, FRAMES, HUNG, REPORTED, Attack
 from assay.sandbox.types import Ended
 
 _YES = """
@@ -15,14 +15,6 @@ class Yes:
 _ZERO = """
 def median3(a, b, c):
     return 0
-"""
-_FRAMES = """
-import sys
-def frames():
-    frame = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
 """
 _FORGE = """
 import json, os, pickle, struct
@@ -930,7 +922,7 @@ _READERS: tuple[tuple[str, str, frozenset[Ended], str], ...] = (
         "frames-read-expected",
         "the stack has no right answers to read",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 seen = []
 def median3(a, b, c):
@@ -977,7 +969,7 @@ def median3(a, b, c):
         "source-read-expected",
         "no string within reach holds the checks",
         REPORTED | HUNG,
-        _FRAMES
+        FRAMES
         + r"""
 import ast, re
 def median3(a, b, c):
@@ -1020,7 +1012,7 @@ threading.Thread(target=look).start()
         "frames-rewrite-expected",
         "no list within reach of the stack decides what is right",
         REPORTED,
-        _FRAMES
+        FRAMES
         + _YES
         + """
 def median3(a, b, c):
@@ -1035,7 +1027,7 @@ def median3(a, b, c):
         "frames-rewrite-inputs",
         "changed inputs do not change the answers",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 def median3(a, b, c):
     for frame in frames():
@@ -1049,7 +1041,7 @@ def median3(a, b, c):
         "frames-set-shared-verdict",
         "no verdict in shared memory is within reach of the stack",
         BURST,
-        _FRAMES
+        FRAMES
         + """
 import os
 for frame in frames():
@@ -1067,7 +1059,7 @@ os._exit(0)
         "frames-append-passed",
         "no list of results is within reach of the stack",
         BURST,
-        _FRAMES
+        FRAMES
         + """
 import os
 for frame in frames():
@@ -1103,7 +1095,7 @@ os._exit(0)
         "trace-rewrites-locals",
         "a trace function in the caller's frames finds no verdict to set",
         BURST,
-        _FRAMES
+        FRAMES
         + """
 def watch(frame, event, arg):
     have = frame.f_locals
@@ -1122,7 +1114,7 @@ def median3(a, b, c):
         "replaces-code-objects",
         "every function of the caller's modules may return True and the answer is still wrong",
         BURST,
-        _FRAMES
+        FRAMES
         + """
 import types
 def yes(*args, **more):

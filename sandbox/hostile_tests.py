@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from assay.sandbox.hostile import BURST, DIED, HUNG, REPORTED, Attack
+from assay.sandbox.hostile import BURST, DIED, FRAMES, HUNG, REPORTED, Attack
 from assay.sandbox.types import Ended
 
 _WRONG = """
 def task_func(x):
     return x
-"""
-_FRAMES = """
-import sys
-def frames():
-    frame = sys._getframe(1)
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
 """
 _YES = """
 class Yes(list):
@@ -468,7 +460,7 @@ def task_func(x):
         "skip-test-from-stack",
         "a running test that is told to skip did not pass",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 def task_func(x):
     for frame in frames():
@@ -481,7 +473,7 @@ def task_func(x):
         "expected-failure-at-run-time",
         "a running test that is flagged to fail did not pass",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 def task_func(x):
     for frame in frames():
@@ -560,7 +552,7 @@ def task_func(x):
         "stop-after-first",
         "a result told to stop after a good test is no pass",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 def task_func(x):
     for frame in frames():
@@ -574,7 +566,7 @@ def task_func(x):
         "suite-emptied-from-stack",
         "a suite emptied while it runs is seen",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 def task_func(x):
     for frame in frames():
@@ -590,7 +582,7 @@ def task_func(x):
         "frames-clear-failures",
         "lists of failures cleared by a later call are not what is judged",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 import unittest
 def clean():
@@ -648,7 +640,7 @@ unittest.TestCase.tearDownClass = classmethod(linger)
         "result-class-swapped",
         "a result whose class is changed while it runs is not what is judged",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 import unittest
 class Deaf(unittest.TestResult):
@@ -668,7 +660,7 @@ def task_func(x):
         "frames-set-shared-verdict",
         "no verdict in shared memory is within reach of the stack",
         BURST,
-        _FRAMES
+        FRAMES
         + """
 import os
 for frame in frames():
@@ -696,7 +688,7 @@ def task_func(x):
         "class-attributes-passing",
         "tests replaced in the class by the first call are seen, and the first fails",
         REPORTED,
-        _FRAMES
+        FRAMES
         + """
 def task_func(x):
     for key in [key for key in vars(TestCases) if key.startswith('test')]:
@@ -831,7 +823,7 @@ unittest.TestCase.run = sly
         "canaries-found-then-restored",
         "a patch that is there only while a real test runs is seen",
         BURST,
-        _FRAMES
+        FRAMES
         + """
 import unittest
 def task_func(x):
@@ -1014,7 +1006,7 @@ forge(os.read(4, 65536).decode().split())
         "a program that knows our runner, finds the canaries' names on the stack and writes our own lines",
         BURST,
         _FORGE_OURS
-        + _FRAMES
+        + FRAMES
         + """
 def task_func(x):
     for frame in frames():

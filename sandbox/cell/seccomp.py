@@ -40,18 +40,20 @@ def _program(machine: dict[str, Any]) -> bytes:
     return b"".join(struct.pack("HBBI", *row) for row in rows)
 
 
+PROGRAMS = {name: _program(machine) for name, machine in MACHINES.items()}
+
+
 def forbid(libc: Any) -> None:
     """Install the filter in this process and all it will start; on a machine we don't know the engine's must do.
 
     Raises:
         OSError: the kernel refuses it.
     """
-    machine = MACHINES.get(platform.machine())
-    if machine is None:
+    program = PROGRAMS.get(platform.machine())
+    if program is None:
         return
-    program = ctypes.create_string_buffer(_program(machine))
-    size = len(program.raw) // 8
-    header = struct.pack("HxxxxxxP", size, ctypes.addressof(program))
+    held = ctypes.create_string_buffer(program, len(program))
+    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(held))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.prctl(PR_SET_SECCOMP, FILTER, header, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "no seccomp filter")

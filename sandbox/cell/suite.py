@@ -10,6 +10,7 @@ docs/security.md. Semantics of honest tests are bigcodebench 0.2.5's (`unsafe_ex
 from __future__ import annotations
 
 import builtins
+import functools
 import inspect
 import io
 import os
@@ -17,13 +18,13 @@ import random
 import subprocess
 import sys
 import time
+import traceback
 import types
 import unittest
-import unittest.mock
 from collections.abc import Callable
 from typing import Any
 
-from . import values
+from . import machinery, values
 from .runner import Report, describe
 
 MODULE = "__test__"
@@ -58,21 +59,6 @@ _ASSERTIONS: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("assertRegex", ("a", "b")),
     ("fail", ()),
 )
-_WATCHED = (
-    unittest.case.TestCase,
-    unittest.case._Outcome,  # type: ignore[attr-defined]
-    unittest.case._AssertRaisesContext,
-    unittest.case._AssertRaisesBaseContext,
-    unittest.case._BaseTestCaseContext,
-    unittest.suite.BaseTestSuite,
-    unittest.suite.TestSuite,
-    unittest.loader.TestLoader,
-    unittest.result.TestResult,
-    unittest.mock.NonCallableMock,
-    unittest.mock.CallableMixin,
-    unittest.mock._patch,
-)
-_MODULES = (unittest, unittest.case, unittest.suite, unittest.loader, unittest.result, unittest.mock)
 
 
 class Result(unittest.TestResult):
@@ -132,41 +118,10 @@ def _trace(err: Any) -> str:
 
 
 def _format(kind: Any, error: BaseException, trace: Any) -> list[str]:
-    import traceback
-
     lines = traceback.extract_tb(trace)
     own = [f for f in lines if f.filename == MODULE + ".py"]
     shown = ["line %d in %s\n" % (f.lineno or 0, f.name) for f in own[-6:]]
     return [*shown, str(kind.__name__), ": ", str(error)[-MAX_TRACE:]]
-
-
-def picture() -> dict[tuple[str, str], Any]:
-    """What honest code leaves as it is: the machinery's attributes, their code, and the builtins."""
-    found: dict[tuple[str, str], Any] = {}
-    for owner in (*_WATCHED, Result):
-        for name, value in list(vars(owner).items()):
-            if name != "_classSetupFailed":
-                found[owner.__name__, name] = (value, getattr(value, "__code__", None))
-    for module in _MODULES:
-        for name, value in list(vars(module).items()):
-            if isinstance(value, (type, types.FunctionType)) and str(value.__module__).startswith("unittest"):
-                found[module.__name__, name] = (value, getattr(value, "__code__", None))
-    for name, value in list(vars(builtins).items()):
-        if name not in ("_", "exit", "quit", "help"):
-            found["builtins", name] = (value, None)
-    return found
-
-
-def changed(before: dict[tuple[str, str], Any]) -> str:
-    """The first thing that is not as in the picture, or ""."""
-    now = picture()
-    for key, (value, code) in before.items():
-        other = now.get(key)
-        if other is None or other[0] is not value or other[1] is not code:
-            return ".".join(key)
-    if sys.modules.get("unittest") is not unittest or sys.gettrace() is not None or sys.getprofile() is not None:
-        return "sys.modules or a trace function"
-    return ""
 
 
 class _Swallow(io.StringIO):
@@ -191,8 +146,8 @@ class _Swallow(io.StringIO):
 
 def run(job: dict[str, Any], report: Report) -> None:
     """Execute code and tests, run the tests, say what happened."""
-    look, compare, read, leave_fd = picture, changed, os.read, SECRET_FD
-    before = look()
+    compare, ours, read, secret = machinery.changed, Result, os.read, SECRET_FD
+    before = machinery.picture(ours)
     errors = _Swallow()
     sys.stdin = sys.stdout = _Swallow()
     sys.stderr = errors
@@ -215,8 +170,8 @@ def run(job: dict[str, Any], report: Report) -> None:
         exec(compiled, namespace)
         sys.modules[MODULE] = module
         cases = namespace["TestCases"]
-        canaries = read(leave_fd, 65536).decode().split()
-        _run(cases, _codes(compiled), canaries, report, lambda: compare(before))
+        canaries = read(secret, 65536).decode().split()
+        _run(cases, _codes(compiled), canaries, report, lambda: compare(before, ours))
     except BaseException as error:
         report.line("!" + describe(error))
     finally:
@@ -297,8 +252,6 @@ def _checked_after_each(cases: Any, codes: list[Any], check: Callable[[], None],
 
 
 def _then(method: Callable[..., Any], check: Callable[[], None]) -> Callable[..., Any]:
-    import functools
-
     @functools.wraps(method)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:

@@ -1,8 +1,7 @@
 """The cell's other user. Takes jobs from standard input, watches the child, kills it, cleans up, reports.
 
-Frames, both ways: one letter, four bytes of length, content. In: `J` JSON [header, body text], `C` stop the program.
-Out: `R` ready, `D` bytes of the program's report, `E` JSON how it ended. The other side is the host; nothing that a
-program can open leads here.
+Frames, both ways (`frames`). In: `J` JSON [header, body text], `C` stop the program. Out: `R` ready, `D` bytes of the
+program's report, `E` JSON how it ended. The other side is the host; nothing that a program can open leads here.
 """
 
 from __future__ import annotations
@@ -13,29 +12,24 @@ import select
 import shutil
 import signal
 import socket
-import struct
 import sys
 import time
 from typing import Any
 
-from . import zygote
+from . import frames, zygote
+from .frames import CHUNK, Gone
 
 FOLDERS = ("/work", "/tmp", "/dev/shm")
 TAIL = 2000
 UIDS = 10_000
 """Ids that a cell may use up, and those below that it never uses."""
 STDERR_MAX = 64 * 1024 * 1024
-CHUNK = 1 << 20
 MEMORY = (
     ("/sys/fs/cgroup/memory.stat", ("anon", "shmem")),
     ("/sys/fs/cgroup/memory/memory.stat", ("total_rss", "total_shmem")),
 )
 MEMORY_SLACK = 128 * 1024 * 1024
 """Bytes that a cell may hold beyond what it held at its start before it is thrown away."""
-
-
-class Gone(Exception):
-    """The host has hung up."""
 
 
 class Broken(Exception):
@@ -59,20 +53,16 @@ def main(options: dict[str, Any]) -> None:
         if ours.recv(1) != b"R":
             raise Broken
         cell = Cell(ours, options["first_uid"])  # after the imports: what is held now is what a clean cell holds
-        _send(b"R", json.dumps({"python": sys.version.split()[0]}).encode())
+        frames.send(b"R", json.dumps({"python": sys.version.split()[0]}).encode())
         while True:
-            kind, content = _frame()
+            kind, content = frames.read()
             if kind == b"J":
-                _send(b"E", json.dumps(cell.run(*json.loads(content))).encode())
+                frames.send(b"E", json.dumps(cell.run(*json.loads(content))).encode())
     except Gone:
         os._exit(0)
     except Broken:
-        _send(
-            b"E",
-            json.dumps(
-                {"ended": "broken", "left": "a dead zygote", "oom": cell is not None and cell.ooms() > cell.seen_ooms}
-            ).encode(),
-        )
+        oom = cell is not None and cell.ooms() > cell.seen_ooms
+        frames.send(b"E", json.dumps({"ended": "broken", "left": "a dead zygote", "oom": oom}).encode())
         os._exit(1)
 
 
@@ -81,10 +71,8 @@ class Cell:
 
     def __init__(self, zygote_socket: socket.socket, first_uid: int) -> None:
         highest = _highest_uid() - UIDS
-        self._zygote, self._uid = (
-            zygote_socket,
-            first_uid if first_uid < highest else UIDS + first_uid % (highest - UIDS),
-        )
+        self._zygote = zygote_socket
+        self._uid = first_uid if first_uid < highest else UIDS + first_uid % (highest - UIDS)
         self.seen_ooms = self.ooms()
         self._memory_mark = self._memory() + MEMORY_SLACK
 
@@ -95,7 +83,7 @@ class Cell:
         result, errors = self._start(header, body)
         ended, status, stderr = self._watch(header, begun + header["wall_s"], result, errors)
         wall = time.monotonic() - begun
-        rest = self._kill_all()
+        self._kill_all()
         if ended == "ok":
             _drain(result)
         os.close(result)
@@ -109,13 +97,12 @@ class Cell:
             "cpu_s": cpu,
             "memory_mib": rss_kib / 1024,
             "stderr": stderr.decode("utf-8", "replace"),
-            "left_processes": rest,
             "left": self._wipe() or ("a killing for memory" if ooms else ""),
         }
 
     def _start(self, header: dict[str, Any], body: str) -> tuple[int, int]:
         memory = os.memfd_create("job")
-        _write_all(memory, body.encode("utf-8", "surrogatepass"))
+        frames.write_all(memory, body.encode("utf-8", "surrogatepass"))
         result_r, result_w = os.pipe()
         errors_r, errors_w = os.pipe()
         secret_r, secret_w = os.pipe()
@@ -161,7 +148,7 @@ class Cell:
                 if sent > header["output_bytes"]:
                     ended = "output_limit"
                 elif data:
-                    _send(b"D", data)
+                    frames.send(b"D", data)
                 else:
                     poller.unregister(result)
             if errors in ready:
@@ -172,7 +159,7 @@ class Cell:
                     ended = "output_limit"
                 elif not data:
                     poller.unregister(errors)
-            if 0 in ready and _frame()[0] == b"C":
+            if 0 in ready and frames.read()[0] == b"C":
                 ended = "stopped"
             if ended != "ok":
                 self._kill_all()
@@ -180,17 +167,13 @@ class Cell:
             if self._zygote.fileno() in ready:
                 return ended, self._exactly(zygote.STATUS.size), tail
 
-    def _kill_all(self) -> int:
-        """Kill everything of the program's uid, also what forks faster than we look; how many there were."""
-        found = self._processes()
-        if not found:
-            return 0
+    def _kill_all(self) -> None:
+        """Kill everything of the program's uid, also what forks faster than we look."""
         for _ in range(50):
-            self._as_program(lambda: os.kill(-1, signal.SIGKILL))
             if not self._processes():
-                break
-            time.sleep(0.02)
-        return len(found)
+                return
+            self._as_program(lambda: os.kill(-1, signal.SIGKILL))
+            time.sleep(0.001)
 
     def _processes(self) -> list[int]:
         """Living processes of the uid; /proc's owner can be faked, the Uid line can't.
@@ -281,7 +264,7 @@ def _drain(result: int) -> None:
             data = os.read(result, CHUNK)
             if not data:
                 return
-            _send(b"D", data)
+            frames.send(b"D", data)
     except BlockingIOError:
         return
 
@@ -315,28 +298,3 @@ def _lines(path: str) -> int:
             return sum(1 for _ in f)
     except OSError:
         return 0
-
-
-def _send(kind: bytes, content: bytes) -> None:
-    _write_all(1, kind + struct.pack("!I", len(content)) + content)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _frame() -> tuple[bytes, bytes]:
-    head = _read(5)
-    return head[:1], _read(struct.unpack("!I", head[1:])[0])
-
-
-def _read(size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        more: bytes | None = os.read(0, min(CHUNK, size - len(data)))
-        if not more:
-            raise Gone
-        data += more
-    return bytes(data)

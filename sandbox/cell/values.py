@@ -232,7 +232,7 @@ def decode(text: str) -> Any:
 
 
 def revive(v: Any) -> Any:
-    """Values from JSON; numpy's forms and opaque ones raise ValueError (`sandbox.decode` knows them)."""
+    """Values from JSON; numpy's forms and opaque ones raise ValueError (`harness.judging` knows them)."""
     if type(v) is list:
         return v if set(map(type, v)) <= _SCALARS else [revive(x) for x in v]
     if type(v) is not dict:

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import runner, seccomp, suite
 
-RESULT_FD, SECRET_FD = 3, 4
+RESULT_FD = 3
 PR_SET_DUMPABLE = 4
 STATUS = struct.Struct("!idd")
 """Exit status as `os.wait4` gives it, CPU seconds, peak resident set in KiB."""
