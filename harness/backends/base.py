@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+from urllib.parse import unquote
 
 from assay.harness.records import Checkpoint
 from assay.tasks.spec import TaskSpec
@@ -21,9 +23,19 @@ from assay.tasks.types import (
     UserError,
 )
 
+SECRET = ("api_key", "auth_token", "header", "token")
+
 
 class BackendError(UserError):
     """A model can't be opened or asked; the message names the fault and the remedy."""
+
+
+NEVER_CUT = 1 << 30
+"""`max_length` of a backend whose engine cuts by itself; and HFLM's own, which gets prompts already cut."""
+
+
+class Refused(BackendError):
+    """An engine can't answer this kind of request at all; the message says why, and what can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +47,89 @@ class ModelOptions:
         device: as torch names it, or "auto".
         dtype: of the weights in memory; float32 is what the published numbers were made with.
         offline: never touch the network.
+        tokenizer: folder or Hub name of the tokenizer to use instead of the checkpoint's; "" is its own.
+        strip_reasoning: what ends a model's reasoning: the answer begins after its last occurrence; "" keeps all.
+        concurrency: requests an endpoint works on at a time.
+        timeout_s: most seconds that one request to an endpoint may take, answer included.
+        retries: how often a request that failed for a passing reason is sent again.
     """
 
     batch_size: int | None = None
     device: str = "auto"
     dtype: str = "float32"
     offline: bool = False
+    tokenizer: str = ""
+    strip_reasoning: str = ""
+    concurrency: int = 8
+    timeout_s: float = 300.0
+    retries: int = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens that went into a model and came out of it so far."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(tokens_in=self.tokens_in + other.tokens_in, tokens_out=self.tokens_out + other.tokens_out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What stands after --model: `SCHEME:TARGET?key=value&key=value`.
+
+    Attributes:
+        text: all of it, as typed.
+        rest: what follows the first colon, which is all that the fakes look at.
+        target: a folder, a Hub name, `URL#MODEL`, an engine's name.
+        arguments: by key; values are percent-decoded. They begin at the first `?key=` after the last `#`: a glob's `?`,
+            and a URL's query before its `#MODEL`, are part of the target.
+    """
+
+    text: str
+    scheme: str
+    rest: str
+    target: str
+    arguments: Mapping[str, str]
+
+    def demand_no_secret(self) -> None:
+        """Refuse arguments that would put a key into the records: a run keeps its reference as it was typed.
+
+        Raises:
+            BackendError: which does not repeat the value.
+        """
+        for key in SECRET:
+            if key in self.arguments:
+                raise BackendError(f"--model: {key} would be recorded with the run: set $OPENAI_API_KEY instead")
+
+    def demand(self, known: Collection[str]) -> None:
+        """Refuse arguments that the scheme does not know.
+
+        Raises:
+            BackendError: naming the first, and what is near or known.
+        """
+        for key in self.arguments:
+            if key not in known:
+                raise BackendError(f"--model {self.text}: unknown argument '{key}'; {_near(key, known)}")
+
+
+def parse_reference(text: str) -> Reference:
+    """A model reference taken apart; says nothing of whether its scheme exists.
+
+    Raises:
+        BackendError: an argument without a value, or given twice.
+    """
+    scheme, _, rest = text.partition(":")
+    before, mark, after = rest.rpartition("#")
+    found = re.fullmatch(r"(.*?)\?(\w+=.*)", after, re.DOTALL)
+    pairs = [p.partition("=") for p in found[2].split("&")] if found else []
+    arguments = {key: unquote(value) for key, equals, value in pairs if equals}
+    if len(arguments) != len(pairs):
+        raise BackendError(f"--model {text}: arguments are key=value, parted by '&', each key once; '&' itself is %26")
+    target = before + mark + (found[1] if found else after)
+    return Reference(text=text, scheme=scheme, rest=rest, target=target, arguments=arguments)
 
 
 class Backend(Protocol):
@@ -119,59 +208,79 @@ def open_backend(ref: str, options: ModelOptions) -> Backend:
     """The backend a reference names. Nothing heavy is loaded before it is asked.
 
     Args:
-        ref: `hf:PATH`, `hf:OWNER/NAME[@REVISION]`, `oracle`, `corrupted:SHARE`, `random:SEED`, `constant`,
-            `replay:FILE`.
+        ref: `SCHEME:TARGET?key=value&key=value`; docs/backends.md has a table.
         options: how to run it.
 
     Raises:
         BackendError: unknown scheme, or a reference that its scheme can't read.
     """
-    scheme, _, rest = ref.partition(":")
-    if scheme not in SCHEMES:
-        close = difflib.get_close_matches(scheme, SCHEMES, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(SCHEMES)}"
-        raise BackendError(f"--model {ref}: unknown scheme '{scheme}'; {hint} (a local folder is hf:FOLDER)")
-    return SCHEMES[scheme](rest, options)
+    reference = parse_reference(ref)
+    if reference.scheme not in SCHEMES:
+        hint = f"{_near(reference.scheme, SCHEMES)} (a local folder is hf:FOLDER)"
+        raise BackendError(f"--model {ref}: unknown scheme '{reference.scheme}'; {hint}")
+    return SCHEMES[reference.scheme](reference, options)
 
 
-def _hf(rest: str, options: ModelOptions) -> Backend:
+def _near(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"valid: {', '.join(known)}"
+
+
+def _hf(reference: Reference, options: ModelOptions) -> Backend:
     from assay.harness.backends.lm_eval import HuggingFace
 
-    return HuggingFace(rest, options)
+    return HuggingFace(reference, options)
 
 
-def _oracle(rest: str, _: ModelOptions) -> Backend:
+def _engine(reference: Reference, options: ModelOptions) -> Backend:
+    from assay.harness.backends.engines import open_engine
+
+    return open_engine(reference, options)
+
+
+def _endpoint(reference: Reference, options: ModelOptions) -> Backend:
+    from assay.harness.backends.endpoint import open_endpoint
+
+    return open_endpoint(reference, options)
+
+
+def _oracle(reference: Reference, _: ModelOptions) -> Backend:
     from assay.harness.backends.fake import Oracle
 
-    return Oracle(rest)
+    return Oracle(reference.rest)
 
 
-def _corrupted(rest: str, _: ModelOptions) -> Backend:
+def _corrupted(reference: Reference, _: ModelOptions) -> Backend:
     from assay.harness.backends.fake import Corrupted
 
-    return Corrupted(rest)
+    return Corrupted(reference.rest)
 
 
-def _random(rest: str, _: ModelOptions) -> Backend:
+def _random(reference: Reference, _: ModelOptions) -> Backend:
     from assay.harness.backends.fake import Random
 
-    return Random(rest)
+    return Random(reference.rest)
 
 
-def _constant(rest: str, _: ModelOptions) -> Backend:
+def _constant(reference: Reference, _: ModelOptions) -> Backend:
     from assay.harness.backends.fake import Constant
 
-    return Constant(rest)
+    return Constant(reference.rest)
 
 
-def _replay(rest: str, _: ModelOptions) -> Backend:
+def _replay(reference: Reference, _: ModelOptions) -> Backend:
     from assay.harness.backends.replay import Replay
 
-    return Replay(rest)
+    return Replay(reference.rest)
 
 
-SCHEMES: dict[str, Callable[[str, ModelOptions], Backend]] = {
+SCHEMES: dict[str, Callable[[Reference, ModelOptions], Backend]] = {
     "hf": _hf,
+    "vllm": _engine,
+    "sglang": _engine,
+    "openai-completions": _endpoint,
+    "openai-chat": _endpoint,
+    "lm_eval": _engine,
     "oracle": _oracle,
     "corrupted": _corrupted,
     "random": _random,

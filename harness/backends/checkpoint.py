@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,42 @@ TOKENIZER = (
     "*.model",
     "vocab.*",
     "merges.txt",
+    "chat_template*",
 )
+ADAPTER = ("adapter_config.json", "adapter_model*")
 STATE_FILES = ("trainer_state.json", "training_state.json")
 STEP_KEYS = ("step", "global_step")
 TOKEN_KEYS = ("tokens_seen", "num_input_tokens_seen", "tokens")
 LENGTH_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 TOKENS_AFTER = re.compile(r"tokens?[-_]?(\d+)([KMBT]?)(?![a-z\d])", re.IGNORECASE)
 TOKENS_BEFORE = re.compile(r"(\d+)([KMBT])[-_]?tokens?", re.IGNORECASE)
 TOKEN_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
-def locate(rest: str, *, offline: bool) -> tuple[Path, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a folder is taken for.
+
+    Attributes:
+        said: how its reference begins, for messages.
+        noun: what it is called.
+        needs: the file without which it is none; "" where loading tells.
+        patterns: files to fetch from the Hub.
+    """
+
+    said: str
+    noun: str
+    needs: str
+    patterns: tuple[str, ...]
+
+
+MODEL = Kind(said="hf:", noun="checkpoint", needs="config.json", patterns=(*WEIGHTS, *TOKENIZER, "*.json"))
+TOKENIZER_ONLY = Kind(said="tokenizer ", noun="tokenizer", needs="", patterns=(*TOKENIZER, "config.json"))
+PEFT = Kind(said="adapter ", noun="PEFT adapter", needs="adapter_config.json", patterns=ADAPTER)
+
+
+def locate(rest: str, kind: Kind = MODEL, *, offline: bool) -> tuple[Path, str]:
     """A local folder as it is, or a Hub snapshot `OWNER/NAME[@REVISION]` fetched into the Hub's cache.
 
     Returns:
@@ -42,15 +68,15 @@ def locate(rest: str, *, offline: bool) -> tuple[Path, str]:
         BackendError: neither exists, or the Hub can't be reached.
     """
     if not rest:
-        raise BackendError("hf: needs a folder or a Hub name after the colon")
+        raise BackendError(f"{kind.said.strip()} needs a folder or a Hub name after the colon")
     folder = Path(rest).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise BackendError(f"hf:{rest}: no config.json: not a Hugging Face checkpoint folder")
+        if kind.needs and not (folder / kind.needs).is_file():
+            raise BackendError(f"{kind.said}{rest}: no {kind.needs}: not a {kind.noun} folder")
         return folder, folder.resolve().name
     repo, _, revision = rest.partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or folder.is_absolute():
-        raise BackendError(f"hf:{rest}: no such folder, and not a Hub name (OWNER/NAME or OWNER/NAME@REVISION)")
+    if not HUB_NAME.fullmatch(repo) or folder.is_absolute():
+        raise BackendError(f"{kind.said}{rest}: no such folder, and not a Hub name (OWNER/NAME or OWNER/NAME@REVISION)")
     from huggingface_hub import snapshot_download
 
     try:
@@ -58,11 +84,11 @@ def locate(rest: str, *, offline: bool) -> tuple[Path, str]:
             repo,
             revision=revision or None,
             local_files_only=offline,
-            allow_patterns=[*WEIGHTS, *TOKENIZER, "*.json"],
+            allow_patterns=list(kind.patterns),
         )
     except Exception as error:  # the Hub client's own errors, and those of three HTTP layers below it
         how = "it is not in the local cache, and --offline was given" if offline else str(error)
-        raise BackendError(f"hf:{rest}: cannot get this checkpoint: {how}") from error
+        raise BackendError(f"{kind.said}{rest}: cannot get this {kind.noun}: {how}") from error
     return Path(found), rest.replace("/", "--")
 
 

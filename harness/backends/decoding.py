@@ -1,4 +1,4 @@
-"""What is done to a model's logits while it writes: watched for NaN, and turned into draws."""
+"""What is done to a model's logits while it writes (watched for NaN, turned into draws), and to its text after."""
 
 from __future__ import annotations
 
@@ -48,3 +48,16 @@ def _top_p(logits: Any, top_p: float) -> Any:
     ordered, index = logits.sort(descending=True)
     before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
     return logits.masked_fill((before >= top_p).scatter(-1, index, before >= top_p), float("-inf"))
+
+
+def after_reasoning(text: str, mark: str) -> str:
+    """What follows the last `mark`, its leading blanks gone; all of it where there is no mark.
+
+    lm-eval 0.4.13, `postprocess_generated_text` with `think_end_token`: before any stop string is looked for.
+    """
+    return text.rpartition(mark)[2].lstrip() if mark else text
+
+
+def first_stop(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first stop string begins, whichever it is; None where there is none."""
+    return min((at for at in map(text.find, filter(None, stop)) if at >= 0), default=None)

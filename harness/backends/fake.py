@@ -1,7 +1,8 @@
 """Models that are not models: to test a task, a pipeline or a gate without weights. Shipped, not mocked.
 
-`oracle` knows every answer and must score exactly 1. `corrupted:SHARE` is the oracle, wrong on that share of the
-samples. `random:SEED` guesses. `constant` finds every option equally likely, which a sound harness must notice.
+`oracle` knows every answer and must score exactly 1, but where lm-eval's filters want a phrase around it.
+`corrupted:SHARE` is the oracle, wrong on that share of the samples. `random:SEED` guesses. `constant` finds every
+option equally likely, which a sound harness must notice.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from assay.harness.backends.base import BackendError
 from assay.harness.records import Checkpoint
 from assay.tasks.spec import TaskSpec
-from assay.tasks.types import Form, Generation, Greedy, Likelihood, LogLikelihood, Sample, Tokenizer
+from assay.tasks.types import Form, Generation, Greedy, Likelihood, LogLikelihood, Sample, Tokenizer, Turn
 
 RIGHT, WRONG = -0.1, -10.0
 """Nats a token that a fake gives an option it believes in, and one it doesn't."""
@@ -26,6 +27,7 @@ class Words:
 
     identity = "words-1"
     eos_id: int | None = None
+    prefix_id: int | None = 1
     prefix_space = False
 
     def encode(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
@@ -35,6 +37,10 @@ class Words:
     def chat(self, user: str, prefill: str, closing: str) -> str | None:
         """The two turns, one after the other."""
         return f"{user}\n{prefill}"
+
+    def template(self, turns: Sequence[Turn], *, answer: bool) -> str | None:
+        """What was said, a line a turn."""
+        return "\n".join(turn["content"] for turn in turns)
 
 
 class Fake:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-import importlib.metadata
 import logging
 import os
 import warnings
@@ -12,17 +11,10 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from assay.harness.backends.base import BackendError, ModelOptions
-from assay.harness.backends.checkpoint import (
-    TOKENIZER,
-    WEIGHTS,
-    describe,
-    files_sha256,
-    locate,
-    max_positions,
-    read_json,
-)
-from assay.harness.backends.decoding import Drawing, NanWatch
+from assay.harness.backends import loading
+from assay.harness.backends.base import NEVER_CUT, BackendError, ModelOptions, Reference
+from assay.harness.backends.checkpoint import describe, max_positions, read_json
+from assay.harness.backends.decoding import Drawing, NanWatch, after_reasoning, first_stop
 from assay.harness.backends.tokenizer import HFTokenizer, demand_own
 from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood, Sampled
 
@@ -32,36 +24,31 @@ BUDGET_TOKENS = 16_384
 """Most tokens in one likelihood pass, padding included."""
 GENERATED_TOKENS = 32_768
 """Most tokens, prompts and answers, that one batch of generations holds in its cache."""
-NEVER_CUT = 1 << 30
-"""HFLM's own limit: prompts come to it cut as their task says, and counted."""
 T = TypeVar("T")
 
 
 class HuggingFace:
     """`hf:FOLDER` or `hf:OWNER/NAME[@REVISION]`. Weights are loaded when the first question is asked."""
 
-    def __init__(self, rest: str, options: ModelOptions) -> None:
-        self.ref = f"hf:{rest}"
+    def __init__(self, reference: Reference, options: ModelOptions) -> None:
+        self.ref = reference.text
         self._options = options
-        self._folder, label = locate(rest, offline=options.offline)
-        self._config = read_json(self._folder / "config.json")
-        self.checkpoint = describe(self._folder, label)
+        self._parts = parts = loading.find(reference, options)
+        self._config = {} if parts.gguf else read_json(parts.folder / "config.json")
+        self.checkpoint = describe(parts.folder, parts.label)
         self.max_length = max_positions(self._config)
-        self.identity = {
-            "model": files_sha256(self._folder, WEIGHTS),
-            "tokenizer": files_sha256(self._folder, TOKENIZER),
-            "dtype": options.dtype,
-            "engine": " ".join(f"{p} {_version(p)}" for p in ("lm-eval", "transformers", "torch")),
-        }
+        self.identity = loading.identity(parts, options)
         self._tokenizer: HFTokenizer | None = None
         self._lm: Any = None
         self._budgets = {"likelihood": 0, "generation": GENERATED_TOKENS}
 
     @property
     def tokenizer(self) -> HFTokenizer:
-        """The checkpoint's own; loaded on first use."""
+        """The checkpoint's own, or the one that was given; loaded on first use."""
         if self._tokenizer is None:
-            self._tokenizer = HFTokenizer(self._folder, self.identity["tokenizer"])
+            parts = self._parts
+            gguf = parts.gguf if parts.tokenizer == parts.folder else ""
+            self._tokenizer = HFTokenizer(parts.tokenizer, self.identity["tokenizer"], gguf)
         return self._tokenizer
 
     def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
@@ -121,12 +108,13 @@ class HuggingFace:
         new_tokens = max(r.max_tokens for r in batch)
         watch = NanWatch()
         drawing = [Drawing(batch)] if any(isinstance(r, Sampled) for r in batch) else []
+        stop = [] if self._options.strip_reasoning else sorted({s for r in batch for s in r.stop})
         with torch.no_grad():
             out = self._lm._model_generate(
                 context=ids.to(self._lm.device),
                 attention_mask=mask.to(self._lm.device),
                 max_length=longest + new_tokens,
-                stop=sorted({s for r in batch for s in r.stop}),
+                stop=stop,
                 logits_processor=transformers.LogitsProcessorList([watch, *drawing]),
             )
         answers = [row[longest : longest + r.max_tokens] for r, row in zip(batch, out.tolist(), strict=True)]
@@ -140,16 +128,16 @@ class HuggingFace:
         eos = self.tokenizer.eos_id
         ended = eos in ids
         ids = ids[: ids.index(eos)] if eos is not None and ended else ids
-        text = self.tokenizer.decode(ids)
-        found = [at for at in map(text.find, request.stop) if at >= 0]
-        if not found:
-            return Generation(text=text, stopped=ended, tokens=len(ids))
+        text = after_reasoning(self.tokenizer.decode(ids, blank=request.blank), self._options.strip_reasoning)
+        at = first_stop(text, request.stop)
+        if at is None or self._options.strip_reasoning:  # then no stop string ended it: they may stand in the reasoning
+            return Generation(text=text[:at], stopped=ended or at is not None, tokens=len(ids))
 
         def has_stop(n: int) -> bool:
-            return any(s in self.tokenizer.decode(ids[:n]) for s in request.stop)
+            return first_stop(self.tokenizer.decode(ids[:n], blank=request.blank), request.stop) is not None
 
         tokens = bisect.bisect_left(range(len(ids)), True, key=has_stop)
-        return Generation(text=text[: min(found)], stopped=True, tokens=tokens)
+        return Generation(text=text[:at], stopped=True, tokens=tokens)
 
     def _in_batches(
         self, kind: str, items: Sequence[T], cost: Callable[[T], int], ask: Callable[[Sequence[T]], None]
@@ -184,24 +172,13 @@ class HuggingFace:
             self._budgets["likelihood"] = max(256, min(BUDGET_TOKENS, free // (vocabulary * 8)))
 
     def _open(self) -> Any:
-        import torch
         import transformers
 
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        device = self._options.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = self._options.dtype if self._options.dtype == "auto" else getattr(torch, self._options.dtype)
-        try:
-            model, info = transformers.AutoModelForCausalLM.from_pretrained(
-                str(self._folder), dtype=dtype, local_files_only=True, output_loading_info=True
-            )
-            model = model.to(device).eval()
-        except Exception as error:  # what transformers, safetensors and torch raise on damage has no common base
-            raise BackendError(f"{self.ref}: cannot load the model: {type(error).__name__}: {error}") from error
-        _demand_all_weights(self.ref, info)
+        model = loading.load(self._parts, self._options)
+        if not self._config:  # GGUF: it lies within the file
+            self._config = model.config.to_dict()
+            self.max_length = max_positions(self._config)
         demand_own(self.ref, self._config, model.get_input_embeddings().weight.shape[0], self.tokenizer)
         model.generation_config = transformers.GenerationConfig(
             do_sample=False, eos_token_id=self.tokenizer.eos_id, pad_token_id=self.tokenizer.eos_id
@@ -219,18 +196,6 @@ class HuggingFace:
                 softmax_dtype="float32",
                 max_length=NEVER_CUT,
             )
-
-
-def _demand_all_weights(ref: str, info: dict[str, Any]) -> None:
-    """A model with weights made up on loading would get a believable, meaningless score."""
-    missing = sorted(map(str, info.get("missing_keys") or ()))
-    shapes = sorted(map(str, info.get("mismatched_keys") or ()))
-    if missing or shapes:
-        what = f"{len(missing)} weights are missing" if missing else f"{len(shapes)} weights have other shapes"
-        raise BackendError(
-            f"{ref}: the checkpoint is not whole: {what} than its config.json says ({(missing or shapes)[0]}, ...); "
-            "save it again, or mend config.json"
-        )
 
 
 def _next_batch(items: Sequence[T], cost: Callable[[T], int], budget: int, fixed: int | None) -> Sequence[T]:
@@ -255,12 +220,3 @@ def _free_bytes(device: Any, cpu_mib: int) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0]) // 4
     return cpu_mib * 2**20
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        raise BackendError(
-            f"hf: models need {package}, which is not installed: pip install 'assay-evals[hf]'"
-        ) from None

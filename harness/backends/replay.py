@@ -22,7 +22,7 @@ from assay.harness.backends.base import BackendError
 from assay.harness.backends.fake import Words
 from assay.harness.records import Checkpoint, utf8
 from assay.tasks.code import render as code_render
-from assay.tasks.datasets import GZIP
+from assay.tasks.pinned import GZIP
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Document, Form, Generation, Greedy, Likelihood, LogLikelihood, Response, Tokenizer
 

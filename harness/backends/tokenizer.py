@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from assay.harness.backends.base import BackendError
+from assay.tasks.types import Turn
 
 
 class HFTokenizer:
     """A checkpoint's own tokenizer, as `assay.tasks.types.Tokenizer` wants it."""
 
-    def __init__(self, folder: Path, identity: str) -> None:
+    def __init__(self, folder: Path, identity: str, gguf: str = "") -> None:
         import transformers
 
         transformers.logging.set_verbosity_error()
+        within = {"gguf_file": gguf} if gguf else {}
         try:
-            self.hf = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            self.hf = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **within)
         except Exception as error:  # ValueError, OSError, KeyError or a Rust panic, by kind of damage
             raise BackendError(
                 f"{folder}: cannot load the tokenizer ({error}); put the files of the tokenizer the model was "
@@ -29,6 +31,7 @@ class HFTokenizer:
             self._rust.no_truncation()
             self._rust.no_padding()
         self.eos_id: int | None = self.hf.eos_token_id
+        self.prefix_id: int | None = self.eos_id if self.hf.bos_token_id is None else self.hf.bos_token_id
         self.prefix_space = len(self.encode([" a"], special=False)[0]) == 1
 
     def encode(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
@@ -48,14 +51,40 @@ class HFTokenizer:
         turns = [{"role": "user", "content": user}, {"role": "assistant", "content": f"{prefill}{mark}{closing}"}]
         return str(self.hf.apply_chat_template(turns, tokenize=False)).split(mark)[0]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def template(self, turns: Sequence[Turn], *, answer: bool) -> str | None:
+        """The tokenizer's own template; a BOS that `encode` will put in front is left to it (`has_bos_prefix`).
+
+        Raises:
+            BackendError: the template refuses these turns: a system prompt, often, which lm-eval 0.4.13 then drops.
+        """
+        if not self.hf.chat_template:
+            return None
+        from jinja2 import TemplateError
+
+        try:
+            text = str(
+                self.hf.apply_chat_template(
+                    list(turns), tokenize=False, add_generation_prompt=answer, continue_final_message=not answer
+                )
+            )
+        except TemplateError as error:
+            roles = ", ".join(turn["role"] for turn in turns)
+            raise BackendError(
+                f"{self.hf.name_or_path}: the chat template takes no such turns ({roles}): {error}"
+            ) from error
+        bos = self.hf.bos_token
+        return text.removeprefix(bos) if bos and self.encode([""], special=True)[0] == [self.hf.bos_token_id] else text
+
+    def decode(self, ids: Sequence[int], *, blank: bool = True) -> str:
         """Text that continues a prompt: a sentencepiece tokenizer's first blank, which decoding drops, is put back.
+
+        lm-eval leaves it out: `blank` False.
 
         Cleaning up of blanks before punctuation is what the tokenizer's config says, off where it is silent
         (composer 0.23.5 prepends the blank likewise, `huggingface.py` `eval_forward`).
         """
         text = self.hf.decode(list(ids), skip_special_tokens=True)
-        return str(text) if self.prefix_space else f" {text}"
+        return f" {text}" if blank and not self.prefix_space else str(text)
 
 
 def demand_own(ref: str, config: dict[str, Any], rows: int, tokenizer: HFTokenizer) -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from assay.harness.backends.base import BackendError, ModelOptions, open_backend
 from assay.harness.backends.checkpoint import describe
 from assay.tasks import datasets, render
+from assay.tasks.selection import DocRange
 from assay.tasks.types import Greedy, LogLikelihood
 
 CPU = ModelOptions(device="cpu", offline=True)
@@ -203,7 +204,7 @@ def test_the_joint_seam_is_lm_evals_own(reference, registry, name, task):
     backend.load()
     spec = dataclasses.replace(registry.tasks[task], seam="joint", shots=2)
     (part,) = datasets.parts(spec, datasets.load(spec).rows)
-    prompts = list(render.prompts(spec, part, render.DocRange(0, 8)))
+    prompts = list(render.prompts(spec, part, DocRange(0, 8)))
     for prompt, document in zip(prompts, render.tokenise(spec, prompts, backend.tokenizer, 0), strict=True):
         for i, request in enumerate(document.requests):
             pair = backend._lm._encode_pair(prompt.preamble + prompt.contexts[i], prompt.continuations[i])
