@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
-from assay.harness import judging, truth
-from assay.harness.judging import Judges, Tripped
+from assay.harness import truth
+from assay.harness.judging import Judges
+from assay.harness.lanes import Family, Lanes
+from assay.harness.pal import ProgramAided
 from assay.harness.truth import PHASES, CallsTruth, TestsTruth
 from assay.harness.verdicts import Phase, Verdict, read_tests, starved
 from assay.sandbox.cell import values
 from assay.sandbox.pool import Pool, open_pool
-from assay.sandbox.types import Image, Job, Outcome, SandboxUnavailable
+from assay.sandbox.types import Image, Outcome, SandboxUnavailable
 from assay.tasks.code import bigcodebench_tasks, judge
 from assay.tasks.code import render as code_render
 from assay.tasks.datasets import Loaded
@@ -50,7 +52,8 @@ class Grading:
             self._pools[image] = open_pool(image, **self._options)
         pool = self._pools[image]
         pool.hope()
-        grader = Grader(spec, spec.code, loaded, pool, self._judges)
+        make = ProgramAided if spec.code.maths else OwnersRules
+        grader: Grader = make(spec, spec.code, loaded, pool, self._judges)
         self._graders.append(grader)
         return grader
 
@@ -69,18 +72,46 @@ class Grading:
         self.close()
 
 
-class Grader:
-    """Judges one task's answers. Submit them as they come; the scores are futures."""
+class Grader(Protocol):
+    """Judges one task's answers. Submit them as they come; the scores are futures.
+
+    Attributes:
+        identity: who judged, by what and in which image; part of the fingerprint.
+    """
+
+    identity: dict[str, str]
+
+    def learn(self, doc_ids: Sequence[str]) -> None:
+        """Find the truth of these problems, in the background; call it once, before the first answer."""
+        ...
+
+    def failing(self) -> list[str]:
+        """Problems whose own solution fails in this image."""
+        ...
+
+    def submit(self, sample: Sample, answer: Generation) -> Future[Score]:
+        """Queue one answer."""
+        ...
+
+    def close(self) -> None:
+        """No more answers: all that were submitted are judged."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop what waits; nothing more is started."""
+        ...
+
+
+class OwnersRules:
+    """The grader of evalplus's and bigcodebench's tasks; see `Grader`."""
 
     def __init__(self, spec: TaskSpec, code: Code, loaded: Loaded, pool: Pool, judges: Judges) -> None:
         self._spec, self._code, self._pool, self._judges = spec, code, pool, judges
+        self._lanes = Lanes(pool)
         self._rows = {str(row["task_id"]): row for row in loaded.rows}
         self._path = truth.cache_path(code, loaded.git_blob, pool.digest, pool.runtime)
         self._truth: Future[dict[str, CallsTruth | TestsTruth]] = Future()
         self._learning = ThreadPoolExecutor(1, thread_name_prefix="truth")
-        self._sanitisers = Judges()
-        self._prepare = ThreadPoolExecutor(2, thread_name_prefix="sanitise")
-        self._after = ThreadPoolExecutor(2, thread_name_prefix="after")
         owner = "bigcodebench 0.2.5" if code.dataset == "bigcodebench" else "evalplus 0.3.1"
         self.identity = {
             "checker": f"{owner} rules, judged by assay ({code.part})",
@@ -101,22 +132,17 @@ class Grader:
 
     def submit(self, sample: Sample, answer: Generation) -> Future[Score]:
         """Queue one answer."""
-        result: Future[Score] = Future()
-        self._prepare.submit(_or_fail, lambda: self._begin(sample, answer, result), result)
-        return result
+        return self._lanes.begin(lambda result: self._begin(sample, answer, result))
 
     def close(self) -> None:
         """No more answers: all that were submitted are judged."""
-        self._prepare.shutdown()
-        self._after.shutdown()
+        self._lanes.close()
         self._learning.shutdown()
-        self._sanitisers.close()
 
     def abandon(self) -> None:
         """Drop what waits; nothing more is started."""
-        for threads in (self._prepare, self._after, self._learning):
-            threads.shutdown(wait=False, cancel_futures=True)
-        self._sanitisers.close()
+        self._learning.shutdown(wait=False, cancel_futures=True)
+        self._lanes.abandon()
 
     def _begin(self, sample: Sample, answer: Generation, result: Future[Score]) -> None:
         program = self._program(sample, answer)
@@ -131,12 +157,8 @@ class Grader:
     def _program(self, sample: Sample, answer: Generation) -> str:
         text = code_render.solution(self._spec, sample, answer)
         if answer.form != "program":
-            family = "bigcodebench" if self._code.dataset == "bigcodebench" else "evalplus"
-            try:
-                limit = judging.SANITISE_S
-                text = self._sanitisers.ask("sanitise", family, text, sample.fields["entry_point"], limit_s=limit)
-            except Tripped:
-                pass  # it is judged as it is
+            family: Family = "bigcodebench" if self._code.dataset == "bigcodebench" else "evalplus"
+            text = self._lanes.sanitised(family, text, sample.fields["entry_point"])
         if self._code.dataset == "bigcodebench":
             text = bigcodebench_tasks.calibrated(sample.fields, text)
         return text
@@ -171,7 +193,7 @@ class Grader:
 
         def ended(outcome: Outcome, again: bool) -> None:
             if starved(outcome) and not again:
-                self._submit(phase.job(name, program, expect_s), lambda o: ended(o, True), result)
+                self._lanes.run(phase.job(name, program, expect_s), lambda o: ended(o, True), result)
                 return
             found[name] = phase.verdict(name, outcome), outcome
             if len(found) < len(phases) and found[name][0].status == "ok":
@@ -179,7 +201,7 @@ class Grader:
             else:
                 result.set_result(_score(program, found, list(phases)))
 
-        self._submit(phase.job(name, program, expect_s), lambda o: ended(o, False), result)
+        self._lanes.run(phase.job(name, program, expect_s), lambda o: ended(o, False), result)
 
     def _run_tests(self, row: Row, known: TestsTruth, program: str, result: Future[Score]) -> None:
         """Against the unit tests; a quick failure is run once more, and said to be flaky if it then passes."""
@@ -187,7 +209,7 @@ class Grader:
 
         def begin(first: tuple[Verdict, Outcome] | None) -> None:
             job, canaries = truth.tests_job(row, program, limit, known.seconds or FLAKY_S)
-            self._submit(job, lambda o: ended(read_tests(names, canaries, o), o, first), result)
+            self._lanes.run(job, lambda o: ended(read_tests(names, canaries, o), o, first), result)
 
         def ended(verdict: Verdict, outcome: Outcome, first: tuple[Verdict, Outcome] | None) -> None:
             quick = verdict.status == "ok" and outcome.wall_s < FLAKY_S
@@ -201,25 +223,6 @@ class Grader:
             result.set_result(_score(program, {"tests": (verdict, outcome)}, ["tests"]))
 
         begin(None)
-
-    def _submit(self, job: Job, then: Callable[[Outcome], None], result: Future[Score]) -> None:
-        """Queue a job, and go on when it has ended, on a thread that may queue more."""
-        future = self._pool.submit(job)
-        future.add_done_callback(lambda f: self._later(lambda: then(f.result()), result))
-
-    def _later(self, action: Callable[[], None], result: Future[Score]) -> None:
-        """Off the cells' threads, which must never wait for room in the queue that they empty."""
-        self._after.submit(_or_fail, action, result)
-
-
-def _or_fail(action: Callable[[], None], result: Future[Score]) -> None:
-    try:
-        action()
-    except SandboxUnavailable as error:
-        result.set_result(Score(value=None, extracted=None, status="infra_error", note=f"sandbox: {error}"[:500]))
-    except Exception as error:  # a fault of ours in one sample: it has no score, and the others do
-        note = f"grading failed: {type(error).__name__}: {error}"
-        result.set_result(Score(value=None, extracted=None, status="infra_error", note=note[:500]))
 
 
 def _score(program: str, found: Mapping[str, tuple[Verdict, Outcome]], names: Sequence[str]) -> Score:

@@ -7,6 +7,8 @@ frames of four bytes of length and JSON, and answers likewise.
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import json
 import math
 import select
@@ -14,6 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
+from dataclasses import astuple
 from typing import Any
 
 from assay.sandbox.cell import values
@@ -195,7 +198,15 @@ def _sanitise(family: str, code: str, entry_point: str) -> str:
     return str(owner.sanitise(code, entry_point))
 
 
-OPERATIONS: dict[str, Any] = {"ping": lambda: "pong", "compare": _compare, "sanitise": _sanitise}
+def _pal(dataset: Any, out: str, gold: str) -> tuple[Any, ...]:
+    """Whether a value answers a maths problem (`pal_judge.Judged`); what the parsers say of hostile text is dropped."""
+    from assay.tasks.code import pal_judge
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        return astuple(pal_judge.judge(dataset, decode(out), gold))
+
+
+OPERATIONS: dict[str, Any] = {"ping": lambda: "pong", "compare": _compare, "sanitise": _sanitise, "pal": _pal}
 
 
 def main() -> None:
