@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 
-from assay.harness import __version__, cli_data, cli_sandbox, exits
+from assay.harness import __version__, cli_data, cli_exchange, cli_sandbox, exits
+from assay.harness.cli_models import model_options
 from assay.sandbox.types import SandboxUnavailable
 from assay.tasks.registry import open_registry
 from assay.tasks.types import UserError
@@ -43,7 +44,7 @@ cells_option = click.option(
     "--cells",
     default=0,
     type=click.IntRange(0),
-    help="Code: containers that work at a time; one more than cores by default.",
+    help="Code: containers that work at a time; by default one more than cores, three a core for BigCodeBench.",
 )
 runtime_option = click.option(
     "--runtime", default="", envvar="ASSAY_RUNTIME", help="Code: the engine's runtime, such as runsc (gVisor)."
@@ -59,7 +60,7 @@ def _friendly(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **kwargs)
         except UserError as error:
             click.echo(f"assay: {error}", err=True)
-            sys.exit(exits.USAGE)
+            sys.exit(exits.PARTIAL if error.passing else exits.USAGE)
         except SandboxUnavailable as error:
             click.echo(f"assay: {error}", err=True)
             sys.exit(exits.PARTIAL)
@@ -126,27 +127,19 @@ def list_(what: str, tasks_dirs: Sequence[Path], as_json: bool) -> None:
     "models",
     multiple=True,
     required=True,
-    help="hf:FOLDER, hf:OWNER/NAME@REVISION, a quoted glob of folders ('hf:ckpts/step-*'), or a fake: oracle, "
+    help="hf:FOLDER, hf:OWNER/NAME@REVISION, a quoted glob of folders ('hf:ckpts/step-*'), vllm:, sglang:, "
+    "openai-completions:URL#MODEL, openai-chat:URL#MODEL, lm_eval:TYPE?args (docs/backends.md), or a fake: oracle, "
     "corrupted:SHARE, random:SEED, constant, replay:FILE. May be given again.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="First N rows of each task (of each category).")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="A sample of N rows of each task (of each category), the same for every model.",
+)
 @click.option("--docs", help="Rows A to B-1 of each category, as A:B; prompts are those of the full run.")
 @store_option
 @click.option("--name", help="Run id, instead of the checkpoint's label and a hash.")
-@click.option("--batch-size", default="auto", show_default=True, help="Sequences in a forward pass, or auto.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
-@click.option(
-    "--dtype",
-    default="float32",
-    show_default=True,
-    type=click.Choice(["float32", "bfloat16", "float16", "auto"]),
-    help="Of the weights in memory. Published DCLM numbers are float32.",
-)
-@click.option("--n", default=1, show_default=True, type=click.IntRange(1), help="Code: answers to each problem.")
-@click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="Code: 0 is greedy.")
-@click.option("--top-p", default=0.95, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Code.")
-@click.option("--seed", default=0, show_default=True, help="Code: of the draws.")
-@click.option("--base-prompt", is_flag=True, help="Code: never use the chat template that a tokenizer ships.")
+@model_options
 @cells_option
 @runtime_option
 @click.option("--fresh", is_flag=True, help="Throw away what this run has and start anew.")
@@ -305,3 +298,4 @@ def demo(folder: Path) -> None:
 
 cli_data.add_to(main, _friendly, as_json, tasks_dir)
 cli_sandbox.add_to(main, _friendly, as_json, runtime_option)
+cli_exchange.add_to(main, _friendly, store_option, tasks_dir)

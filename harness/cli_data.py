@@ -28,9 +28,9 @@ def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Opti
     @friendly
     def status(names: Sequence[str], tasks_dirs: Sequence[Path], as_json: bool) -> None:
         """Which files are present and right, where, under what licence, and what is missing."""
-        from assay.harness import commands
+        from assay.harness import commands_data
 
-        sys.exit(commands.data_status(_chosen(open_registry(tasks_dirs), names), as_json))
+        sys.exit(commands_data.status(_chosen(open_registry(tasks_dirs), names), as_json))
 
     @data.command()
     @click.argument("names", nargs=-1, required=True, metavar="TASK_OR_SUITE...")
@@ -38,9 +38,9 @@ def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Opti
     @friendly
     def fetch(names: Sequence[str], tasks_dirs: Sequence[Path]) -> None:
         """Download into the cache ($ASSAY_CACHE); resumed, retried, verified. What is here already is kept."""
-        from assay.harness import commands
+        from assay.harness import commands_data
 
-        sys.exit(commands.data_fetch(_chosen(open_registry(tasks_dirs), names)))
+        sys.exit(commands_data.fetch(_chosen(open_registry(tasks_dirs), names)))
 
 
 def _chosen(registry: Registry, names: Sequence[str]) -> list[Any]:

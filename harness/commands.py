@@ -8,20 +8,23 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from assay.harness import exits, runner, session, store, views
+from assay.harness import accounting, exits, runner, session, store, views
+from assay.harness.accounting import Budget
 from assay.harness.backends.base import Backend, BackendError, ModelOptions, open_backend
 from assay.harness.backends.kept import Kept
 from assay.harness.grading import Grading
 from assay.harness.records import Plan
-from assay.tasks import datasets, download, render
+from assay.harness.rendered import CACHED_IDS, Rendered
+from assay.tasks import datasets, render
 from assay.tasks.registry import Registry, open_registry
-from assay.tasks.render import DocRange
+from assay.tasks.selection import DocRange
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Greedy, LogLikelihood, UserError
 
@@ -64,12 +67,17 @@ def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any])
             backend = open_backend(ref, model_options)
             planned.append((backend, session.make_plan(specs, docs, backend, options["name"], asked)))
     _confirm_fresh(options, [plan for _, plan in planned])
-    finished = []
-    cache = runner.Rendered(runner.CACHED_IDS if len(planned) > 1 else 0)
+    finished: list[store.Run] = []
     with Grading(cells=options["cells"], runtime=options["runtime"]) as grading:
+        means = runner.Means(grading, Rendered(CACHED_IDS if len(planned) > 1 else 0), _budget(options))
         while planned:
             with _going_on(failed, alone=len(refs) == 1):
-                finished.append(_run_one(registry, specs, docs, *planned.pop(0), options, cache, grading))
+                backend, plan = planned.pop(0)
+                try:
+                    finished.append(_run_one(registry, specs, docs, backend, plan, options, means))
+                except accounting.BudgetSpent as spent:
+                    failed += [f"{backend.ref}: {spent}", *(f"{b.ref}: not begun" for b, _ in planned)]
+                    break
             gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
     if finished:
         click.echo(views.run(finished[0]) if len(refs) == 1 else views.series(finished))
@@ -97,7 +105,21 @@ def _checked(options: Mapping[str, Any], refs: Sequence[str]) -> tuple[DocRange,
         device=options["device"],
         dtype=options["dtype"],
         offline=options["offline"],
+        tokenizer=options["tokenizer"],
+        strip_reasoning=options["strip_reasoning"],
+        concurrency=options["concurrency"],
+        timeout_s=options["timeout"],
+        retries=options["retries"],
     )
+
+
+def _budget(options: Mapping[str, Any]) -> Budget:
+    price = accounting.parse_price(options["price"])
+    if options["budget"] and not (price.tokens_in or price.tokens_out):
+        raise UserError(
+            "--budget needs --price IN:OUT, dollars per million tokens: nothing else tells what a token costs"
+        )
+    return Budget(price, options["budget"])
 
 
 @contextmanager
@@ -125,13 +147,12 @@ def _run_one(
     backend: Backend,
     plan: Plan,
     options: Mapping[str, Any],
-    cache: runner.Rendered,
-    grading: Grading,
+    means: runner.Means,
 ) -> store.Run:
     with store.RunWriter(options["store"], plan, fresh=options["fresh"]) as out:
         bar = Bar(plan.checkpoint.label)
         try:
-            runner.run(registry, specs, docs, backend, out, cache, bar, grading)
+            runner.run(registry, specs, docs, backend, out, replace(means, progress=bar))
         finally:
             bar.close()
         return store.read_run(out.path)
@@ -142,10 +163,14 @@ def grade(run_path: Path, options: Mapping[str, Any]) -> int:
     registry = open_registry(options["tasks_dirs"])
     kept = store.read_run(run_path)
     draws = session.parse_draws(kept.plan.options)
-    specs = [s for s in session.with_draws(registry.select(list(kept.plan.tasks)), draws) if s.code]
+    specs = [
+        s
+        for s in session.with_draws([registry.tasks[t] for t in kept.plan.tasks if t in registry.tasks], draws)
+        if s.code
+    ]
     if not specs:
         raise UserError(f"run {kept.plan.run_id} has no code tasks: there is nothing to grade")
-    docs, cache = DocRange(*kept.plan.docs), runner.Rendered(0)
+    docs = DocRange(*kept.plan.docs)
     bar = Bar(kept.plan.checkpoint.label)
     with Grading(cells=options["cells"], runtime=options["runtime"]) as grading:
         grading.open(specs[0], datasets.load(specs[0]))  # no sandbox: say so before anything is touched
@@ -153,7 +178,7 @@ def grade(run_path: Path, options: Mapping[str, Any]) -> int:
             for spec in specs:
                 backend = Kept(kept, spec)
                 out.reopen(spec.name)
-                runner.run_task(spec, docs, backend, out, cache, bar, grading)
+                runner.run_task(spec, docs, backend, out, runner.Means(grading, Rendered(0), progress=bar))
             bar.close()
             if all(out.result(t) for t in kept.plan.tasks):
                 runner.finish(registry, out, 0.0)
@@ -168,70 +193,6 @@ def _batch_size(text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise UserError(f"--batch-size {text}: a whole number from 1, or auto")
     return int(text)
-
-
-def data_status(specs: Sequence[TaskSpec], as_json: bool) -> int:
-    """Print each task's data; the exit code says whether all is there."""
-    rows = [_data_row(s) for s in specs]
-    if as_json:
-        click.echo(json.dumps(rows, indent=1, ensure_ascii=False))
-    else:
-        click.echo(
-            views.columns(
-                ("task", "state", "rows", "where", "licence"),
-                ([r["task"], r["state"], r["rows"], r["where"], r["licence"]] for r in rows),
-            )
-        )
-        for r in rows:
-            if r["remedy"]:
-                click.echo(f"{r['task']}: {r['remedy']}")
-    return 0 if all(r["state"] in ("present", "rebuilt") for r in rows) else exits.PARTIAL
-
-
-def _data_row(spec: TaskSpec) -> dict[str, Any]:
-    row = {
-        "task": spec.name,
-        "rows": spec.rows,
-        "licence": spec.licence,
-        "where": "-",
-        "remedy": "",
-    }
-    try:
-        loaded = datasets.load(spec)
-    except datasets.NoData:
-        return row | {
-            "state": "missing",
-            "remedy": f"assay data fetch {spec.name} (from {spec.data.url})"
-            if spec.data.url
-            else f"put {spec.data.path} into a folder of $ASSAY_DATA; no url is known (docs/code.md)",
-        }
-    except datasets.DataMismatch as error:
-        return row | {"state": "damaged", "remedy": str(error)}
-    where = str(loaded.where)
-    return row | {
-        "state": "rebuilt" if loaded.note else "present",
-        "where": where,
-        "remedy": loaded.note,
-    }
-
-
-def data_fetch(specs: Sequence[TaskSpec]) -> int:
-    """Download what is not here, a line a task; the exit code says whether all is there."""
-    failed = 0
-    for spec in specs:
-        try:
-            found = datasets.find(spec)
-            if found is not None and not found.is_relative_to(datasets.cache_folder()):
-                datasets.load(spec)
-                click.echo(f"{spec.name}: here already: {found}")
-                continue
-            with tqdm(desc=spec.name, unit="B", unit_scale=True, file=sys.stderr, disable=None) as bar:
-                path = download.fetch(spec, bar.update)
-            click.echo(f"{spec.name}: fetched: {path}")
-        except (datasets.NoData, datasets.DataMismatch) as error:
-            failed += 1
-            click.echo(f"{spec.name}: {error}", err=True)
-    return exits.PARTIAL if failed else 0
 
 
 def preview(registry: Registry, task: str, doc: str, backend: Backend, as_json: bool) -> None:

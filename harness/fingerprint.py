@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 from array import array
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from assay.tasks.render import DocRange
+from assay.tasks.selection import DocRange
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Document, LogLikelihood
 
@@ -33,6 +34,8 @@ MEASURED = (
     "max_length",
 )
 """What of a spec decides a score. Baselines, licences, skills and URLs don't."""
+CODE_DRAWS = ("n", "temperature", "top_p", "seed", "plain")
+CHAT_DRAWS = ("chat", "turns", "system")
 
 
 def canonical(value: Any) -> str:
@@ -55,9 +58,16 @@ def task(spec: TaskSpec, git_blob: str, docs: DocRange) -> str:
     """What a task's number depends on besides the model: its spec, its rows, which of them, and the checker."""
     fields = {name: getattr(spec, name) for name in MEASURED}
     if spec.code:
-        fields |= {"code": dataclasses.asdict(spec.code), "draws": dataclasses.asdict(spec.draws)}
-    rows = dataclasses.astuple(docs)
-    return digest({"spec": fields, "data": git_blob, "docs": rows, "checker": CHECKER})
+        fields |= {"code": dataclasses.asdict(spec.code), "draws": _chosen(spec, CODE_DRAWS)}
+    if spec.lm_eval:
+        given = dataclasses.asdict(spec.lm_eval)
+        fields |= {"lm_eval": given, "mean": spec.mean, "draws": _chosen(spec, CHAT_DRAWS)}
+        fields |= {"engine": f"lm-eval {importlib.metadata.version('lm-eval')}"}
+    return digest({"spec": fields, "data": git_blob, "docs": docs.key, "checker": CHECKER})
+
+
+def _chosen(spec: TaskSpec, names: Iterable[str]) -> dict[str, Any]:
+    return {n: getattr(spec.draws, n) for n in names}
 
 
 def graded(planned: str, checker: Mapping[str, str]) -> str:

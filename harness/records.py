@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from assay.tasks.types import Answer, Generation, Likelihood, Response, Sample, Score
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE = (2, 3)
+"""Versions whose runs this one reads; what they lack has a default."""
 MAX_NOTE = 500
 
 TaskStatus = Literal["ok", "partial", "no_data", "incomplete", "constant_scorer"]
@@ -43,7 +45,7 @@ class Plan:
     Attributes:
         identity: of the backend; weights by hash, engine, dtype. Two runs agree only if it is equal.
         tasks: fingerprint of each task, "" where it had no data.
-        docs: [start, stop] rows within each category; stop may be null.
+        docs: [start, stop, limit] rows within each category; stop and limit may be null (`DocRange`).
         options: what the user passed; batch size and device among them, which are recorded and never hashed.
     """
 
@@ -53,7 +55,7 @@ class Plan:
     identity: Mapping[str, str]
     checkpoint: Checkpoint
     tasks: Mapping[str, str]
-    docs: tuple[int, int | None]
+    docs: tuple[int, int | None, int | None]
     options: Mapping[str, Any]
     environment: Mapping[str, Any]
     schema_version: int = SCHEMA_VERSION
@@ -64,14 +66,15 @@ class TaskResult:
     """One task's number and all that defends it.
 
     Attributes:
-        value: in [0, 1], None unless status is `ok`.
+        value: in [0, 1], but for perplexities; None unless status is `ok` or `partial`.
         low, high: 95 % interval; `method` says how.
         centred_v1, centred_v2: 0 at the baseline, 1 at perfect.
         counts: samples per status. truncated: samples whose context lost its left end.
         groups: value and n per category.
         wall_s: seconds loading the model (once a run), rendering, in the model, waiting for grades, everything else.
-        metrics: further numbers by name: `pass@k`, `base pass@1`, `verified pass@1`.
+        metrics: further numbers by name: `pass@k`, `base pass@1`, `verified pass@1`; lm-eval's `metric,filter`.
         checker: who judged, for code: checker, dataset, image digest and cell; part of the fingerprint.
+        usage: tokens in and out of the model, seconds of programs in the sandbox, estimated cost in US dollars.
         message: what is wrong and what to do, when there is no value; how the data deviates, when it does.
     """
 
@@ -95,6 +98,8 @@ class TaskResult:
     checker: Mapping[str, str] = field(default_factory=dict)
     samples_sha256: str = ""
     message: str = ""
+    higher_is_better: bool = True
+    usage: Mapping[str, float] = field(default_factory=dict)
 
 
 SAMPLES = pa.schema(
@@ -203,6 +208,7 @@ def answer_json(answer: Answer) -> list[Any]:
         answer.fault,
         answer.wall_s,
         [_response_json(r) for r in answer.responses],
+        [answer.tokens_in, answer.tokens_out],
     ]
 
 
@@ -214,13 +220,16 @@ def _response_json(r: Response) -> list[Any]:
 
 def answer_from_json(entry: list[Any]) -> Answer:
     """The inverse of `answer_json`."""
-    doc_id, sha, dropped, fault, wall_s, responses = entry
+    doc_id, sha, dropped, fault, wall_s, responses, *tokens = entry
+    tokens_in, tokens_out = tokens[0] if tokens else (0, 0)  # a journal of schema 2 has none
     return Answer(
         doc_id=doc_id,
         request_sha256=sha,
         dropped=dropped,
         fault=fault,
         wall_s=wall_s,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
         responses=tuple(
             Likelihood(logprob=r[1], tokens=r[2], nbytes=r[3], greedy=r[4])
             if r[0] == "L"
@@ -239,7 +248,7 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
     """A plan read back from disk."""
     fields = dict(data) | {
         "checkpoint": Checkpoint(**data["checkpoint"]),
-        "docs": tuple(data["docs"]),
+        "docs": (*data["docs"], None)[:3],
     }
     return Plan(**fields)
 

@@ -4,99 +4,64 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from assay.harness import fingerprint, records
-from assay.harness.backends.base import Backend, BackendError, Recorded, Studious
+from assay.harness import accounting, fingerprint, records
+from assay.harness.accounting import Budget
+from assay.harness.backends.base import NEVER_CUT, Backend, BackendError, Recorded, Refused, Studious
 from assay.harness.files import StoreError
 from assay.harness.grading import Grading
 from assay.harness.marking import Direct, InSandbox, Marking
 from assay.harness.records import TaskResult
+from assay.harness.rendered import Clock, Rendered
 from assay.harness.store import RunWriter
 from assay.sandbox.types import SandboxUnavailable
 from assay.tasks import aggregate, datasets, render, scorers
 from assay.tasks.datasets import Loaded, Part
 from assay.tasks.registry import Registry
-from assay.tasks.render import DocRange, Prompt
+from assay.tasks.render import Prompt
+from assay.tasks.selection import DocRange
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Answer, Document, Generation, Greedy, LogLikelihood, Response, Tokenizer, UserError
 
 SHARD = {"generation": 32, "code": 16}
 SHARD_DEFAULT = 128
 """Documents asked, journaled and lost together: a kill costs at most this many answers of one task."""
-CACHED_IDS = 100_000_000
-"""Token ids of rendered shards kept for the next checkpoint of a series: 400 MB."""
-
-PARTS = ("load", "render", "model", "grading", "other")
 Progress = Callable[[str, int, int], None]
 """Called with the task, documents done, documents in all."""
 
 
-@dataclass(slots=True)
-class Clock:
-    """Seconds spent in each part of a task."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the runs of one command share."""
 
-    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
-    _last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, part: str) -> float:
-        """Charge the time since the last lap to `part`; return it."""
-        now = time.perf_counter()
-        took, self._last = now - self._last, now
-        self.spent[part] += took
-        return took
-
-
-class Rendered:
-    """Requests of shards, rendered once per tokenizer and kept for the other checkpoints of a series."""
-
-    def __init__(self, capacity: int = CACHED_IDS) -> None:
-        self._capacity, self._held = capacity, 0
-        self._shards: OrderedDict[tuple[str, str, int], tuple[int, list[Document]]] = OrderedDict()
-        self._limits: dict[tuple[str, str, str], int] = {}
-
-    def max_new_tokens(self, key: tuple[str, str], spec: TaskSpec, part: Part, tokenizer: Tokenizer) -> int:
-        """`render.max_new_tokens`, counted once for all shards of a part."""
-        if (*key, part.group) not in self._limits:
-            self._limits[*key, part.group] = render.max_new_tokens(spec, part, tokenizer)
-        return self._limits[*key, part.group]
-
-    def get(self, key: tuple[str, str, int], make: Callable[[], list[Document]]) -> list[Document]:
-        """The shard under this key, made when it is not held; the oldest make room."""
-        if key in self._shards:
-            return self._shards[key][1]
-        documents = make()
-        size = sum(_ids(d) for d in documents)
-        self._shards[key] = (size, documents)
-        self._held += size
-        while self._held > self._capacity:
-            self._held -= self._shards.popitem(last=False)[1][0]
-        return documents
+    grading: Grading
+    cache: Rendered = field(default_factory=Rendered)
+    budget: Budget = field(default_factory=Budget)
+    progress: Progress = lambda *_: None
 
 
 def run(
-    registry: Registry,
-    specs: Sequence[TaskSpec],
-    docs: DocRange,
-    backend: Backend,
-    out: RunWriter,
-    cache: Rendered,
-    progress: Progress,
-    grading: Grading,
+    registry: Registry, specs: Sequence[TaskSpec], docs: DocRange, backend: Backend, out: RunWriter, means: Means
 ) -> None:
     """Measure every task, then write composites and manifest. Whatever was answered before is not asked again."""
     begun = time.perf_counter()
     if out.complete and all(out.result(s.name) for s in specs):
         return
+    for found in map(out.result, (s.name for s in specs)):
+        if found is not None:
+            means.budget.charge_finished(found)
     for spec in specs:
         if out.result(spec.name) is None:
-            if out.plan.tasks[spec.name]:
-                run_task(spec, docs, backend, out, cache, progress, grading)
-            else:
+            if not out.plan.tasks[spec.name]:
                 out.finish_task(_without_data(spec), None)
+                continue
+            try:
+                run_task(spec, docs, backend, out, means)
+            except Refused as error:  # the engine can't do this kind of request; it may do the next task's
+                out.finish_task(TaskResult(task=spec.name, status="incomplete", message=str(error)), None)
     finish(registry, out, time.perf_counter() - begun)
 
 
@@ -105,20 +70,13 @@ def finish(registry: Registry, out: RunWriter, wall_s: float) -> None:
     whole = {t: r for t, r in out.results.items() if r.value is not None and r.status != "partial"}
     values = {t: r.value for t, r in whole.items() if r.value is not None}
     stderrs = {t: r.stderr for t, r in whole.items() if r.stderr is not None}
-    found = aggregate.composites(registry, list(out.plan.tasks), values, stderrs)
+    sizes = {t: r.n for t, r in whole.items()}
+    found = aggregate.composites(registry, list(out.plan.tasks), values, stderrs, sizes)
     ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     out.finish(map(dataclasses.asdict, found), wall_s, ended)
 
 
-def run_task(
-    spec: TaskSpec,
-    docs: DocRange,
-    backend: Backend,
-    out: RunWriter,
-    cache: Rendered,
-    progress: Progress,
-    grading: Grading,
-) -> TaskResult:
+def run_task(spec: TaskSpec, docs: DocRange, backend: Backend, out: RunWriter, means: Means) -> TaskResult:
     """Ask every document of one task, journal the answers, score them, record everything."""
     clock = Clock()
     try:
@@ -130,30 +88,34 @@ def run_task(
         raise UserError(f"task '{spec.name}': its data has changed since this run began; run the same command again")
     parts = datasets.parts(spec, loaded.rows)
     covered = backend.covers(spec) if isinstance(backend, Recorded) else None
-    shards = list(_shards(spec, parts, docs, covered))
+    shards = list(_shards(spec, parts, docs, covered, backend.tokenizer if spec.draws.chat else None))
     if covered is not None and not shards:
         raise BackendError(f"task '{spec.name}': {backend.ref} has no answer to any of the problems asked for")
     journal = out.journal(spec.name)
     answered = {n: a for n, a in journal.answered().items() if not any(map(_unusable, a))}
     total, done = sum(len(s.prompts) for s in shards), 0
     fitted = _fit_to_model(spec, backend)
-    marking = _marking(spec, loaded, [p.sample.doc_id for s in shards for p in s.prompts], grading)
+    marking = _marking(spec, loaded, [p.sample.doc_id for s in shards for p in s.prompts], means.grading)
+    means.budget.charge(a for known in answered.values() for a in known)
     for shard in shards:
         if shard.number not in answered:
-            answered[shard.number] = _ask(fitted, shard, backend, cache, clock)
+            means.budget.demand()
+            answered[shard.number] = _ask(fitted, shard, backend, means.cache, clock)
             journal.keep(shard.number, answered[shard.number])
+            means.budget.charge(answered[shard.number])
         _demand_own(out, spec, shard, answered[shard.number])
         for prompt, answer in zip(shard.prompts, answered[shard.number], strict=True):
             marking.add(prompt.sample, answer)
         done += len(shard.prompts)
-        progress(spec.name, done, total)
+        means.progress(spec.name, done, total)
     clock.lap("other")
     draws = sum(max(1, len(a.responses)) for found in answered.values() for a in found)
 
     def graded(n: int) -> None:
-        progress(f"{spec.name} graded", n, draws)
+        means.progress(f"{spec.name} graded", n, draws)
 
-    table = records.table(records.sample_row(*mark, draw) for mark, draw in marking.done(graded))
+    marks = marking.done(graded)
+    table = records.table(records.sample_row(*mark, draw) for mark, draw in marks)
     clock.lap("grading")
     result = _covering(spec, marking.result([p.group for p in parts]), docs, parts, covered)
     clock.lap("other")
@@ -162,6 +124,11 @@ def run_task(
         result,
         fingerprint=fingerprint.graded(planned, result.checker),
         wall_s=dict(clock.spent),
+        usage=accounting.usage(
+            (a for known in answered.values() for a in known),
+            sum(score.run_s or 0.0 for (_, _, score), _ in marks),
+            means.budget.price,
+        ),
         message="; ".join(n for n in notes if n),
     )
     return out.finish_task(result, table)
@@ -195,7 +162,7 @@ def _covering(
     spec: TaskSpec, result: TaskResult, docs: DocRange, parts: Sequence[Part], covered: frozenset[str] | None
 ) -> TaskResult:
     """The result, marked as partial when the answers at hand are of a part of the task only."""
-    wanted = sum(stop - start for start, stop in (docs.within(len(p.rows)) for p in parts))
+    wanted = sum(len(docs.rows(len(p.rows), p.group)) for p in parts)
     if covered is None or result.n == wanted or result.value is None:
         return result
     message = f"partial: answers to {result.n} of {wanted} problems; the number is of these alone"
@@ -213,11 +180,15 @@ class _Shard:
     prompts: list[Prompt]
 
 
-def _shards(spec: TaskSpec, parts: Sequence[Part], docs: DocRange, covered: frozenset[str] | None) -> Iterator[_Shard]:
+def _shards(
+    spec: TaskSpec, parts: Sequence[Part], docs: DocRange, covered: frozenset[str] | None, tokenizer: Tokenizer | None
+) -> Iterator[_Shard]:
     """Runs of prompts that never cross a category, numbered from 0; the same for every run over these rows."""
     number = 0
     for part in parts:
-        prompts = (p for p in render.prompts(spec, part, docs) if covered is None or p.sample.doc_id in covered)
+        prompts = (
+            p for p in render.prompts(spec, part, docs, tokenizer) if covered is None or p.sample.doc_id in covered
+        )
         while chunk := list(islice(prompts, SHARD.get(spec.kind, SHARD_DEFAULT))):
             yield _Shard(number, part, chunk)
             number += 1
@@ -235,8 +206,10 @@ def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock
     clock.lap("render")
     if isinstance(backend, Studious):
         backend.study(spec, [d.sample for d in documents])
+    before = accounting.used(backend)
     responses = ask(spec, backend, documents)
     seconds = clock.lap("model")
+    tokens = accounting.shares(documents, responses, before, accounting.used(backend))
     return [
         Answer(
             doc_id=d.sample.doc_id,
@@ -245,8 +218,10 @@ def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock
             dropped=max((q.dropped for q in d.requests), default=0),
             fault=d.fault,
             wall_s=seconds / len(documents),
+            tokens_in=t[0],
+            tokens_out=t[1],
         )
-        for d, h, r in zip(documents, hashes, responses, strict=True)
+        for d, h, r, t in zip(documents, hashes, responses, tokens, strict=True)
     ]
 
 
@@ -279,17 +254,12 @@ def _unusable(answer: Answer) -> bool:
 def _fit_to_model(spec: TaskSpec, backend: Backend) -> TaskSpec:
     """The task with its context cut to what the model was built for, where that is shorter."""
     longest = getattr(backend, "max_length", None) or spec.max_length
+    if longest >= NEVER_CUT:  # it cuts by itself, and what it is given are characters, not tokens
+        return dataclasses.replace(spec, max_length=longest)
     return dataclasses.replace(spec, max_length=min(spec.max_length, longest))
 
 
 def _fit_note(spec: TaskSpec, fitted: TaskSpec) -> str:
-    if fitted.max_length == spec.max_length:
+    if fitted.max_length >= spec.max_length:
         return ""
     return f"the model takes {fitted.max_length} tokens, the task was made for {spec.max_length}: not comparable"
-
-
-def _ids(document: Document) -> int:
-    return sum(
-        len(r.context_ids) + len(r.continuation_ids) if isinstance(r, LogLikelihood) else len(r.prompt_ids)
-        for r in document.requests
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import importlib.metadata
+import os
 import platform
 import re
 import subprocess
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from assay.harness import __version__, fingerprint
-from assay.harness.backends.base import Backend, BackendError
+from assay.harness.backends.base import Backend, BackendError, parse_reference
 from assay.harness.records import Plan
 from assay.tasks import datasets, download
-from assay.tasks.render import DocRange
+from assay.tasks.selection import DocRange
 from assay.tasks.spec import Draws, TaskSpec
 from assay.tasks.types import UserError
 
@@ -32,15 +33,16 @@ def expand_models(refs: Iterable[str]) -> list[str]:
     """
     found: list[str] = []
     for ref in refs:
-        scheme, colon, rest = ref.partition(":")
-        if scheme != "hf" or not glob.has_magic(rest):
+        reference = parse_reference(ref)
+        if reference.scheme != "hf" or not glob.has_magic(reference.target):
             found.append(ref)
             continue
-        matched = sorted(glob.glob(rest), key=_natural)  # noqa: PTH207 - Path.glob refuses absolute patterns
+        matched = sorted(glob.glob(reference.target), key=_natural)  # noqa: PTH207 - Path.glob refuses absolute patterns
+        arguments = reference.rest.removeprefix(reference.target)
         folders = [p for p in matched if Path(p, "config.json").is_file()]
         if not folders:
             raise BackendError(f"--model {ref}: no checkpoint folder (with a config.json) matches")
-        found += [f"{scheme}{colon}{p}" for p in folders]
+        found += [f"hf:{p}{arguments}" for p in folders]
     return list(dict.fromkeys(found))
 
 
@@ -50,13 +52,13 @@ def _natural(path: str) -> list[tuple[bool, int, str]]:
 
 
 def parse_docs(docs: str | None, limit: int | None) -> DocRange:
-    """--docs A:B or --limit N as rows of each category.
+    """--docs A:B as those rows of each category, --limit N as a sample of each.
 
     Raises:
         ValueError: both were given, or A:B is not a range.
     """
     if docs is None:
-        return DocRange(0, limit)
+        return DocRange(limit=limit)
     if limit is not None:
         raise ValueError("--limit and --docs exclude each other")
     given = re.fullmatch(r"([0-9]*):([0-9]*)", docs)
@@ -87,19 +89,26 @@ def parse_draws(options: Mapping[str, Any]) -> Draws:
         top_p=options.get("top_p", 0.95),
         seed=options.get("seed", 0),
         plain=options.get("base_prompt", False),
+        chat=options.get("chat_template", False),
+        turns=options.get("fewshot_as_turns", False),
+        system=options.get("system_prompt", ""),
     )
+    if (draws.turns or draws.system) and not draws.chat:
+        raise UserError("--fewshot-as-turns and --system-prompt need --chat-template: only a chat has turns")
     if draws.n > 1 and draws.temperature == 0:
         raise UserError(f"--n {draws.n}: greedy decoding gives the same answer each time; add --temperature 0.8, say")
     return draws
 
 
 def with_draws(specs: Sequence[TaskSpec], draws: Draws) -> list[TaskSpec]:
-    """The tasks, those of code asked so."""
-    return [replace(s, draws=draws) if s.code else s for s in specs]
+    """The tasks, those of code and of lm-eval's asked so."""
+    return [replace(s, draws=draws) if s.code or s.lm_eval else s for s in specs]
 
 
 def fetch_missing(specs: Sequence[TaskSpec], *, offline: bool) -> list[Missing]:
     """Download what is not here. Once there is no network, the rest is not tried."""
+    if offline:
+        os.environ["ASSAY_OFFLINE"] = "1"  # lm-eval fetches by itself
     missing: list[Missing] = []
     no_network = "--offline" if offline else ""
     for spec in specs:
@@ -134,10 +143,9 @@ def make_plan(
         found = datasets.find(spec)
         blob = datasets.load(spec).git_blob if found else ""
         tasks[spec.name] = fingerprint.task(spec, blob, docs) if found else ""
-    rows = (docs.start, docs.stop)
     decides = {k: v for k, v in backend.identity.items() if k != "engine"}
-    asked = [s.draws for s in specs if s.code and s.draws != Draws()]
-    short = fingerprint.digest([decides, sorted(tasks), rows, *map(asdict, asked[:1])])[:8]
+    asked = [s.draws for s in specs if (s.code or s.lm_eval) and s.draws != Draws()]
+    short = fingerprint.digest([decides, sorted(tasks), docs.key, *map(asdict, asked[:1])])[:8]
     safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in backend.checkpoint.label)
     return Plan(
         run_id=name or f"{safe}-{short}",
@@ -146,7 +154,7 @@ def make_plan(
         identity=backend.identity,
         checkpoint=backend.checkpoint,
         tasks=tasks,
-        docs=rows,
+        docs=(docs.start, docs.stop, docs.limit),
         options={**options, "model": backend.ref},
         environment=environment(),
     )

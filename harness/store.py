@@ -34,6 +34,7 @@ from assay.harness.files import (
 )
 from assay.harness.journal import Journal
 from assay.harness.records import (
+    READABLE,
     SCHEMA_VERSION,
     Plan,
     TaskResult,
@@ -120,7 +121,7 @@ def peek_run(path: Path) -> Run:
         StoreError: one of them was changed or torn since it was written.
     """
     stored = unseal(path / "plan.json")
-    if stored.get("schema_version") != SCHEMA_VERSION:
+    if stored.get("schema_version") not in READABLE:
         raise StoreError(
             f"{path}: written by assay {stored.get('assay_version')}, schema {stored.get('schema_version')}; this one "
             f"reads schema {SCHEMA_VERSION}: use that version, or measure again with --fresh"

@@ -46,8 +46,8 @@ def tasks(registry: Registry) -> str:
                 t.shots,
                 t.rows,
                 t.skill,
-                f"{t.baseline.v1:g}",
-                f"{t.baseline.v2:g}",
+                f"{t.baseline.v1:g}" if t.baseline else "-",
+                f"{t.baseline.v2:g}" if t.baseline else "-",
             )
             for t in registry.tasks.values()
         ),
@@ -80,8 +80,21 @@ def run(r: Run) -> str:
     if measured:
         parts += ["", columns(("task", "tests", "metric", "value"), measured)]
     parts += [f"{t}: {_judged(x)}" for t, x in r.results.items() if x.checker]
+    parts += ["", account(r.results.values())] if any(x.usage for x in r.results.values()) else []
     faults = [f"{t}: {x.message}" for t, x in r.results.items() if x.message]
     return "\n".join(parts + (["", *faults] if faults else []))
+
+
+def account(results: Iterable[TaskResult]) -> str:
+    """What it all took, in one line."""
+    known = list(results)
+    total = {k: sum(x.usage.get(k, 0.0) for x in known) for k in ("tokens_in", "tokens_out", "sandbox_s", "cost_usd")}
+    spent = {k: sum(x.wall_s.get(k, 0.0) for x in known) for k in ("load", "render", "model", "grading", "other")}
+    ours = spent["render"] + spent["grading"] + spent["other"]
+    parts = [f"{total['tokens_in']:,.0f} tokens in, {total['tokens_out']:,.0f} out", f"model {spent['model']:.1f} s"]
+    parts += [f"loading {spent['load']:.1f} s", f"assay {ours:.1f} s"]
+    parts += [f"programs {total['sandbox_s']:.1f} s in the sandbox"] if total["sandbox_s"] else []
+    return "; ".join(parts + ([f"about ${total['cost_usd']:.4f}"] if total["cost_usd"] else []))
 
 
 def _metric(name: str) -> tuple[str, str]:
@@ -148,7 +161,9 @@ def runs(found: Iterable[Run]) -> str:
 
 
 def _rows(r: Run) -> str:
-    start, stop = r.plan.docs
+    start, stop, limit = r.plan.docs
+    if limit is not None:
+        return f"a sample of {limit} rows (of each category)"
     if (start, stop) == (0, None):
         return "all rows"
     return f"rows {start} to {'the last' if stop is None else stop - 1} (of each category)"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from assay.tasks.lm_eval_index import Group
 from assay.tasks.registry import Registry
 from assay.tasks.spec import Baseline, TaskSpec
 
@@ -51,8 +52,10 @@ def centre(value: float, baseline_percent: float) -> float:
     return (value - baseline) / (1 - baseline)
 
 
-def baseline_of(baseline: Baseline, version: str) -> float:
-    """Percent that guessing scores in version v1 or v2 of the table."""
+def baseline_of(baseline: Baseline | None, version: str) -> float:
+    """Percent that guessing scores in version v1 or v2 of the table; 0 where nobody says."""
+    if baseline is None:
+        return 0.0
     return baseline.v1 if version == "v1" else baseline.v2
 
 
@@ -68,7 +71,7 @@ def mean_centred(
     Standard errors of tasks that read the same file are added, as fully dependent (hellaswag with 0 and 10 shots,
     say); those of different files are added in squares.
     """
-    missing = tuple(s.name for s in specs if s.name not in values)
+    missing = tuple(s.name for s in specs if s.name not in values or s.baseline is None)
     if missing or not specs:
         return CompositeScore(name=name, value=None, missing=missing)
     value = fmean(centre(values[s.name], baseline_of(s.baseline, version)) for s in specs)
@@ -87,8 +90,9 @@ def composites(
     asked: Iterable[str],
     values: Mapping[str, float],
     stderrs: Mapping[str, float],
+    sizes: Mapping[str, int],
 ) -> list[CompositeScore]:
-    """Every composite whose suite was asked for in full, then the skill means when EXTENDED was."""
+    """Every composite whose suite was asked for in full, the skill means when EXTENDED was, lm-eval's groups."""
     asked = set(asked)
     result = []
     for composite in registry.composites.values():
@@ -102,4 +106,21 @@ def composites(
         for n in names:
             groups.setdefault(registry.tasks[n].skill, []).append(registry.tasks[n])
         result += [mean_centred(f"{skill} (v2)", groups[skill], "v2", values, stderrs) for skill in sorted(groups)]
-    return result
+    return result + [
+        _group_mean(g, values, stderrs, sizes) for g in registry.groups.values() if asked.issuperset(g.tasks)
+    ]
+
+
+def _group_mean(
+    group: Group, values: Mapping[str, float], stderrs: Mapping[str, float], sizes: Mapping[str, int]
+) -> CompositeScore:
+    """lm-eval's mean of a group, not centred; its tasks' errors as independent (`aggregate_subtask_metrics`)."""
+    missing = tuple(t for t in group.tasks if t not in values)
+    if missing or not group.tasks:
+        return CompositeScore(name=group.name, value=None, missing=missing)
+    weights = {t: float(sizes[t]) if group.by_size else 1.0 for t in group.tasks}
+    total = sum(weights.values())
+    value = sum(values[t] * w for t, w in weights.items()) / total
+    known = all(t in stderrs for t in group.tasks)
+    stderr = sum((stderrs[t] * w) ** 2 for t, w in weights.items()) ** 0.5 / total if known else None
+    return CompositeScore(name=group.name, value=value, stderr=stderr)

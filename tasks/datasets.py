@@ -2,66 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
 import json
 import os
-import random
-import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import overload
+from typing import Any
 
 import platformdirs
 
+from assay.tasks.code import pal_tasks
+from assay.tasks.pinned import DataMismatch as DataMismatch
+from assay.tasks.pinned import JsonLines, read_verified
+from assay.tasks.pinned import NoData as NoData
+from assay.tasks.pinned import git_blob as git_blob
 from assay.tasks.spec import Data, TaskSpec
-from assay.tasks.types import Row, Sample, UserError
-
-GZIP = b"\x1f\x8b"
-GPQA_PASSWORD = b"deserted-untie-orchid"
-"""Published by GPQA's authors; it keeps rows out of crawls, not out of reach."""
-
-
-class NoData(UserError):
-    """The file is nowhere; the message says how to get it. The task is reported, the rest runs."""
-
-
-class DataMismatch(UserError):
-    """A file's content is not what the spec pins; the message names both hashes."""
-
-
-class JsonLines(Sequence[Row]):
-    """Rows of JSON Lines, parsed when they are looked at: a limited run pays for what it uses."""
-
-    def __init__(self, content: bytes) -> None:
-        self._lines = [line for line in content.split(b"\n") if line.strip()]
-        self._rows: dict[int, Row] = {}
-
-    def __len__(self) -> int:
-        return len(self._lines)
-
-    @overload
-    def __getitem__(self, at: int) -> Row: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> Sequence[Row]: ...
-
-    def __getitem__(self, at: int | slice) -> Row | Sequence[Row]:
-        if isinstance(at, slice):
-            return [self[i] for i in range(*at.indices(len(self)))]
-        if at not in self._rows:
-            try:
-                row = json.loads(self._lines[at])
-            except ValueError as error:
-                raise DataMismatch(f"row {at}: not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise DataMismatch(f"row {at}: not a JSON object")
-            self._rows[at] = row
-        return self._rows[at]
+from assay.tasks.types import Row, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +38,6 @@ class Loaded:
     where: Path
 
 
-def git_blob(content: bytes) -> str:
-    """What `git hash-object` prints for a file of this content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
 def cache_folder() -> Path:
     """Downloads live here: $ASSAY_CACHE, or the platform's cache folder."""
     return Path(os.environ.get("ASSAY_CACHE") or platformdirs.user_cache_dir("assay")) / "data"
@@ -100,12 +53,31 @@ def find(spec: TaskSpec) -> Path | None:
 
     None too where the file that names a task's rows is nowhere.
     """
-    if spec.code and spec.code.only and _find(spec, spec.code.only) is None:
+    if not spec.data.path:
+        return _fetched_by_lm_eval(spec)
+    if any(find_data(spec, d) is None for d in beside(spec)):
         return None
-    return _find(spec, spec.data)
+    return find_data(spec, spec.data)
 
 
-def _find(spec: TaskSpec, data: Data) -> Path | None:
+def beside(spec: TaskSpec) -> list[Data]:
+    """Files that a task needs beside its rows."""
+    named = spec.code.only if spec.code else None
+    examples = spec.lm_eval.shots_from if spec.lm_eval else None
+    return [d for d in (named, examples) if d]
+
+
+def _fetched_by_lm_eval(spec: TaskSpec) -> Path | None:
+    from assay.tasks import lm_eval_tasks
+
+    try:
+        return lm_eval_tasks.load(spec).where
+    except NoData:
+        return None
+
+
+def find_data(spec: TaskSpec, data: Data) -> Path | None:
+    """The first copy of one of a task's files."""
     beside = [Path(spec.source.rpartition(":")[0]).parent] if spec.source else []
     for folder in [*beside, *mirrors(), cache_folder()]:
         for name in (data.path, data.path + ".gz"):
@@ -121,27 +93,38 @@ def load(spec: TaskSpec) -> Loaded:
         NoData: no copy on this machine.
         DataMismatch: content, row count or archive differs from the spec's pin.
     """
-    path = find(spec)
-    if path is None:
-        raise NoData(how_to_get(spec))
-    loaded = _load(spec.data, path, path.stat().st_mtime_ns)
-    return _only(spec, spec.code.only, loaded) if spec.code and spec.code.only else loaded
+    if not spec.data.path:
+        from assay.tasks import lm_eval_tasks
+
+        return lm_eval_tasks.load(spec)
+    loaded = load_data(spec, spec.data)
+    for data in beside(spec):
+        other = load_data(spec, data)
+        blob = hashlib.sha1(f"{loaded.git_blob} {other.git_blob}".encode(), usedforsecurity=False).hexdigest()
+        rows = _only(loaded.rows, other.rows) if spec.code else loaded.rows
+        loaded = replace(loaded, rows=rows, git_blob=blob)
+    return loaded
 
 
-def _only(spec: TaskSpec, only: Data, loaded: Loaded) -> Loaded:
-    """The rows that another file names, in its order; the hash covers both files."""
-    path = _find(spec, only)
+def load_data(spec: TaskSpec, data: Data) -> Loaded:
+    """One of a task's files; see `load`."""
+    path = find_data(spec, data)
     if path is None:
         raise NoData(how_to_get(spec))
-    names = _load(only, path, path.stat().st_mtime_ns)
-    rows = {row["task_id"]: row for row in loaded.rows}
-    blob = hashlib.sha1(f"{loaded.git_blob} {names.git_blob}".encode(), usedforsecurity=False).hexdigest()
-    return Loaded(rows=[rows[n["task_id"]] for n in names.rows], git_blob=blob, note=loaded.note, where=loaded.where)
+    return _load(data, path, path.stat().st_mtime_ns)
+
+
+def _only(rows: Sequence[Row], names: Sequence[Row]) -> list[Row]:
+    """The rows that another file names, in its order."""
+    by_id = {row["task_id"]: row for row in rows}
+    return [by_id[n["task_id"]] for n in names]
 
 
 def how_to_get(spec: TaskSpec) -> str:
     """What to do about a task without data."""
-    files = " and ".join(d.path for d in (spec.data, spec.code.only if spec.code else None) if d)
+    if not spec.data.path:
+        return f"task '{spec.name}': lm-eval fetches its data from a hub; run again with a network, without --offline"
+    files = " and ".join(d.path for d in (spec.data, *beside(spec)))
     return (
         f"no data for task '{spec.name}' ({files}): run 'assay data fetch {spec.name}', or put the "
         "file under a folder named in $ASSAY_DATA"
@@ -159,50 +142,6 @@ def _load(data: Data, path: Path, _changed: int) -> Loaded:
     return Loaded(rows=rows, git_blob=blob, note=note, where=path)
 
 
-def read_verified(data: Data, path: Path) -> bytes:
-    """The uncompressed JSON Lines at `path`, hash checked; converted in memory when they come from an archive.
-
-    Raises:
-        DataMismatch: names the hash found and the hash wanted.
-    """
-    try:
-        raw = path.read_bytes()
-        if data.archive_sha256:
-            _demand(path, "sha256", hashlib.sha256(raw).hexdigest(), (data.archive_sha256,))
-            content = gpqa_jsonl(zipfile.ZipFile(io.BytesIO(raw)).read(data.member, GPQA_PASSWORD))
-        else:
-            content = gzip.decompress(raw) if raw.startswith(GZIP) else raw
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataMismatch(f"{path}: cannot be read ({error}); delete it and fetch it again") from error
-    wanted = (data.git_blob, *((data.rebuilt.git_blob,) if data.rebuilt else ()))
-    _demand(path, "git blob", git_blob(content), wanted)
-    return content
-
-
-def _demand(path: Path, kind: str, found: str, wanted: Sequence[str]) -> None:
-    if found not in wanted:
-        raise DataMismatch(
-            f"{path}: {kind} is {found}, expected {' or '.join(wanted)}: not the pinned file; "
-            "delete it and run 'assay data fetch'"
-        )
-
-
-def gpqa_jsonl(table: bytes) -> bytes:
-    """GPQA's CSV in DCLM's JSON Lines: choices shuffled per row by one Random(42) a file, right answer first before.
-
-    Semantics of convert_gpqa in eval/eval_openlm_ckpt.py, mlfoundations/dclm 361714b; the spec pins the result.
-    """
-    rng = random.Random(42)  # noqa: S311 - fixed by the benchmark
-    lines = []
-    for row in csv.DictReader(io.StringIO(table.decode("utf-8"), newline="")):
-        answers = [row["Correct Answer"], *(row[f"Incorrect Answer {i}"] for i in (1, 2, 3))]
-        order = list(range(4))
-        rng.shuffle(order)
-        choices = [answers[i] for i in order]
-        lines.append(json.dumps({"query": row["Question"], "choices": choices, "gold": order.index(0)}))
-    return ("\n".join(lines) + "\n").encode()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """Rows, as published, that are drawn from together: a whole file, or one category of it."""
@@ -213,14 +152,29 @@ class Part:
 
 def parts(spec: TaskSpec, rows: Sequence[Row]) -> list[Part]:
     """Split by category where the task has them, categories sorted. Each has its own random generator."""
+    if spec.lm_eval:
+        from assay.tasks import lm_eval_tasks
+
+        return lm_eval_tasks.parts(spec, rows)
+    return by_category(spec, rows)
+
+
+def by_category(spec: TaskSpec, rows: Sequence[Row]) -> list[Part]:
+    """The rows as published, by category."""
     if not spec.categories:
         return [Part(group="", rows=rows)]
     groups: dict[str, list[Row]] = {}
     for i, row in enumerate(rows):
-        if not isinstance(row.get("category"), str):
+        if not isinstance(category(spec, row), str):
             raise DataMismatch(f"task '{spec.name}', row {i}: 'category' must be text: the task has categories")
-        groups.setdefault(row["category"].strip(), []).append(row)
+        groups.setdefault(category(spec, row).strip(), []).append(row)
     return [Part(group=group, rows=groups[group]) for group in sorted(groups)]
+
+
+def category(spec: TaskSpec, row: Row) -> Any:
+    """What a row's category column holds, whatever its file calls that column."""
+    made = dict(spec.lm_eval.columns).get("category") if spec.lm_eval else None
+    return made.format_map(row) if made else row.get("category")
 
 
 def strip(row: Row) -> Row:
@@ -229,26 +183,30 @@ def strip(row: Row) -> Row:
 
 
 def samples(spec: TaskSpec, part: Part, start: int, stop: int) -> Iterator[Sample]:
-    """Samples of rows start to stop-1 of a part.
+    """Samples of rows start to stop-1 of a part; see `sample`."""
+    return (sample(spec, part, i) for i in range(start, min(stop, len(part.rows))))
+
+
+def sample(spec: TaskSpec, part: Part, i: int) -> Sample:
+    """The sample of one row of a part.
 
     Raises:
-        DataMismatch: a row lacks a key of its kind, or holds something else under it; names task, row and key.
+        DataMismatch: the row lacks a key of its kind, or holds something else under it; names task, row and key.
     """
-    for i in range(start, min(stop, len(part.rows))):
-        row = checked(spec, part, i)
-        yield Sample(
-            task=spec.name,
-            doc_id=doc_id(spec, part, i),
-            fields=row,
-            target=_target(spec, row, part.rows[i]),
-            group=part.group,
-            cluster=_cluster(spec, row),
-        )
+    row = checked(spec, part, i)
+    return Sample(
+        task=spec.name,
+        doc_id=doc_id(spec, part, i),
+        fields=row,
+        target=_target(spec, row, part.rows[i]),
+        group=part.group,
+        cluster=_cluster(spec, row),
+    )
 
 
 def doc_id(spec: TaskSpec, part: Part, i: int) -> str:
     """Row, category/row, or for code the name that its owners gave the problem."""
-    if spec.kind == "code":
+    if spec.code and not spec.code.maths:
         return str(part.rows[i]["task_id"])
     return f"{part.group}/{i}" if part.group else str(i)
 
@@ -260,6 +218,8 @@ KEYS = {
     "language_modeling": {"context": TEXT, "continuation": TEXT},
     "generation": {"context": TEXT, "answer": TEXT},
     "code": {"task_id": TEXT, "entry_point": TEXT, "canonical_solution": TEXT},
+    "gsm8k": {"question": TEXT, "answer": TEXT},
+    "math": {"context": TEXT, "answer": TEXT},
 }
 OPTIONAL = {"generation": {"aliases": TEXTS, "chain_of_thought": TEXT}}
 
@@ -271,7 +231,8 @@ def checked(spec: TaskSpec, part: Part, i: int) -> Row:
         DataMismatch: names task, row, key and what it should hold.
     """
     row = part.rows[i] if spec.kind == "code" else strip(part.rows[i])
-    wanted = KEYS[spec.kind] | {k: v for k, v in OPTIONAL.get(spec.kind, {}).items() if k in row}
+    wanted = KEYS[(spec.code and spec.code.maths) or spec.kind]
+    wanted = wanted | {k: v for k, v in OPTIONAL.get(spec.kind, {}).items() if k in row}
     if spec.cluster and spec.cluster.field not in row:
         wanted |= {spec.cluster.field: "what the task's samples are clustered by"}
     for key, what in wanted.items():
@@ -295,6 +256,8 @@ def _target(spec: TaskSpec, row: Row, raw: Row) -> int | str | tuple[str, ...]:
     """Accepted answers stay as published: upstream gathers them before it strips the row."""
     if spec.kind == "language_modeling":
         return str(row["continuation"])
+    if spec.code and spec.code.maths:
+        return (pal_tasks.perfect(spec.code.maths, row),)
     if spec.kind == "code":
         return (str(row.get("prompt", row.get("complete_prompt"))) + "\n" + row["canonical_solution"],)
     if spec.kind == "generation":

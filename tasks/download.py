@@ -9,9 +9,9 @@ from pathlib import Path
 import requests
 import tenacity
 
-from assay.tasks import datasets
+from assay.tasks import datasets, pinned
 from assay.tasks.datasets import DataMismatch, NoData
-from assay.tasks.spec import TaskSpec
+from assay.tasks.spec import Data, TaskSpec
 
 HUB = "hf://datasets/"
 CHUNK_BYTES = 1 << 16
@@ -27,34 +27,46 @@ class _Again(Exception):
 
 
 def fetch(spec: TaskSpec, progress: Progress = lambda _: None) -> Path:
-    """Download a task's file into the cache; what lies there already, whole and right, is kept.
+    """Download a task's files that are not here into the cache; what lies there, whole and right, is kept.
 
     Args:
         spec: the task.
         progress: called with the bytes of each piece that arrives.
 
+    Returns:
+        the file of its rows.
+
     Raises:
         NoData: no URL, no network, or the server refuses; a part that arrived is kept for the next try.
         DataMismatch: what arrived is not the pinned file; it is deleted.
     """
-    compressed = spec.data.url.endswith(".gz") and not spec.data.path.endswith(".gz")
-    target = datasets.cache_folder() / (spec.data.path + ".gz" * compressed)
+    if not spec.data.path:
+        return datasets.load(spec).where  # lm-eval fetches it, or says why it can't
+    for data in datasets.beside(spec):
+        if datasets.find_data(spec, data) is None:
+            _fetch(spec, data, progress)
+    return _fetch(spec, spec.data, progress)
+
+
+def _fetch(spec: TaskSpec, data: Data, progress: Progress) -> Path:
+    compressed = data.url.endswith(".gz") and not data.path.endswith(".gz")
+    target = datasets.cache_folder() / (data.path + ".gz" * compressed)
     if target.is_file():
         try:
-            datasets.read_verified(spec.data, target)
+            pinned.read_verified(data, target)
             return target
         except DataMismatch:
             target.unlink()
-    if not spec.data.url:
-        raise NoData(f"task '{spec.name}' names no url for {spec.data.path}: put the file there yourself")
+    if not data.url:
+        raise NoData(f"task '{spec.name}' names no url for {data.path}: put the file there yourself")
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    if spec.data.url.startswith(HUB):
-        _from_hub(spec.data.url, part)
+    if data.url.startswith(HUB):
+        _from_hub(data.url, part)
     else:
-        _from_url(spec.data.url, part, progress)
+        _from_url(data.url, part, progress)
     try:
-        datasets.read_verified(spec.data, part)
+        pinned.read_verified(data, part)
     except DataMismatch:
         part.unlink()
         raise

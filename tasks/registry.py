@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
-from assay.tasks.spec import Composite, SpecFile, Suite, TaskSpec, TaskSpecError, load
+from assay.tasks import lm_eval_specs
+from assay.tasks.lm_eval_index import Group
+from assay.tasks.loading import TaskSpecError, is_lm_eval, load
+from assay.tasks.spec import Composite, SpecFile, Suite, TaskSpec
 from assay.tasks.types import UserError
 
 SPECS = Path(__file__).parent / "specs"
@@ -25,11 +28,18 @@ class UnknownTask(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Every task, suite and composite by name, in the order of declaration."""
+    """Every task, suite and composite by name, in the order of declaration.
+
+    Attributes:
+        groups: of lm-eval's, which are known once they have been selected.
+        include: the user's folders of lm-eval tasks.
+    """
 
     tasks: dict[str, TaskSpec]
     suites: dict[str, Suite]
     composites: dict[str, Composite]
+    groups: dict[str, Group] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
 
     def select(self, names: Sequence[str]) -> list[TaskSpec]:
         """Tasks of every name, suite or glob, in the order asked, each once.
@@ -44,6 +54,11 @@ class Registry:
         return list(chosen.values())
 
     def _expand(self, name: str) -> Iterable[str]:
+        if lm_eval_specs.named(name):
+            specs, groups = lm_eval_specs.specs(name, self.include)
+            self.tasks.update((s.name, s) for s in specs)
+            self.groups.update((g.name, g) for g in groups)
+            return [s.name for s in specs]
         if name in self.suites:
             return self.suites[name].tasks
         if name in self.tasks:
@@ -64,10 +79,12 @@ def open_registry(folders: Sequence[Path] = ()) -> Registry:
         TaskSpecError: a spec is wrong, a name is used twice, or a suite names an unknown task.
     """
     files = [load(path) for path in _spec_paths(folders)]
+    include = tuple(str(f) for f in folders if any(map(is_lm_eval, f.rglob("*.yaml"))))
     registry = Registry(
         tasks=_by_name("task", (t for f in files for t in f.tasks)),
         suites=_by_name("suite", (s for f in files for s in f.suites)),
         composites=_by_name("composite", (c for f in files for c in f.composites)),
+        include=include,
     )
     _check_references(registry, files)
     return registry
@@ -76,10 +93,9 @@ def open_registry(folders: Sequence[Path] = ()) -> Registry:
 def _spec_paths(folders: Sequence[Path]) -> Iterator[Path]:
     yield from sorted(SPECS.glob("*.yaml"))
     for folder in [*_installed_folders(), *folders]:
-        paths = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
-        if not paths:
+        if not folder.is_dir() or not any(folder.rglob("*.yaml")):
             raise TaskSpecError(f"{folder}: no .yaml spec files here; see docs/add-a-task.md")
-        yield from paths
+        yield from (path for path in sorted(folder.glob("*.yaml")) if not is_lm_eval(path))
 
 
 def _installed_folders() -> Iterator[Path]:
@@ -110,11 +126,16 @@ def _check_references(registry: Registry, files: Iterable[SpecFile]) -> None:
                 raise TaskSpecError(f"{suite.source}: suite '{suite.name}' names unknown task '{name}'{hint}")
         if suite.name in registry.tasks:
             raise TaskSpecError(f"{suite.source}: '{suite.name}' is a task already; a suite needs its own name")
-    for task in registry.tasks.values():
-        if task.data.protected and task.kind != "multiple_choice":
-            raise TaskSpecError(f"{task.source}: protected data needs kind multiple_choice, whose records hold no text")
-        if (task.kind == "code") != (task.code is not None):
-            raise TaskSpecError(f"{task.source}: key 'code' belongs to kind code, and kind code needs it")
+    _check_tasks(registry.tasks.values())
     for composite in (c for f in files for c in f.composites):
         if composite.suite not in registry.suites:
             raise TaskSpecError(f"{composite.source}: composite '{composite.name}' names unknown suite")
+
+
+def _check_tasks(tasks: Iterable[TaskSpec]) -> None:
+    for task in tasks:
+        if task.data.protected and task.kind != "multiple_choice":
+            raise TaskSpecError(f"{task.source}: protected data needs kind multiple_choice, whose records hold no text")
+        for kind in ("code", "lm_eval"):
+            if (task.kind == kind) != (getattr(task, kind) is not None):
+                raise TaskSpecError(f"{task.source}: key '{kind}' belongs to kind {kind}, and kind {kind} needs it")

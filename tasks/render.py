@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from assay.tasks import datasets, fewshot
+from assay.tasks import datasets, fewshot, sampling
 from assay.tasks.code import render as code_render
 from assay.tasks.datasets import Part
-from assay.tasks.spec import TaskSpec
-from assay.tasks.types import Document, Greedy, Ids, LogLikelihood, Request, Row, Sample, Tokenizer
+from assay.tasks.encoding import Encoded, joint, joint_texts, rolling, without_eos
+from assay.tasks.selection import DocRange
+from assay.tasks.spec import Draws, TaskSpec
+from assay.tasks.types import Document, Form, Greedy, Ids, LogLikelihood, Request, Row, Sample, Tokenizer
 
+GREEDY = Draws()
 COT_MARGIN = 10
 """Tokens that llm-foundry grants beyond the longest answer when a task has a chain-of-thought delimiter."""
 
@@ -24,32 +27,45 @@ class Prompt:
     Attributes:
         preamble: the examples; tokenised with the tokenizer's special tokens.
         contexts, continuations: one pair an option; a generation has one context and no continuation.
+        stop, max_tokens, draws: how to generate, where the document says it and not the task.
     """
 
     sample: Sample
     preamble: str
     contexts: tuple[str, ...]
     continuations: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    max_tokens: int = 0
+    draws: Draws = GREEDY
 
 
-@dataclass(frozen=True, slots=True)
-class DocRange:
-    """Rows start to stop-1, counted within each category."""
+def prompts(spec: TaskSpec, part: Part, docs: DocRange, tokenizer: Tokenizer | None = None) -> Iterator[Prompt]:
+    """Text of the wanted rows of one part; shots drawn as a run over the whole file draws them.
 
-    start: int = 0
-    stop: int | None = None
+    Args:
+        spec: the task.
+        part: its rows, or those of one category.
+        docs: which of them.
+        tokenizer: needed where the text is a chat.
+    """
+    wanted = docs.rows(len(part.rows), part.group)
+    if spec.lm_eval:
+        from assay.tasks import lm_eval_tasks
 
-    def within(self, rows: int) -> tuple[int, int]:
-        """The range cut to a part of `rows` rows."""
-        return min(self.start, rows), rows if self.stop is None else min(self.stop, rows)
-
-
-def prompts(spec: TaskSpec, part: Part, docs: DocRange) -> Iterator[Prompt]:
-    """Text of the wanted rows of one part; shots drawn as a run over the whole file draws them."""
-    start, stop = docs.within(len(part.rows))
-    draws = islice(fewshot.draw(len(part.rows), spec.shots, spec.seed), start, stop)
-    for sample, shots in zip(datasets.samples(spec, part, start, stop), draws, strict=True):
+        yield from lm_eval_tasks.prompts(spec, part, wanted, tokenizer)
+        return
+    draws = _of(wanted, fewshot.draw(len(part.rows), spec.shots, spec.seed))
+    for row, shots in zip(wanted, draws, strict=True):
+        sample = datasets.sample(spec, part, row)
         yield compose(spec, sample, [datasets.checked(spec, part, i) for i in shots])
+
+
+def _of(wanted: Sequence[int], draws: Iterator[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    """The draws of the wanted rows, ascending; those between are made and dropped, for each depends on all before."""
+    at = 0
+    for row in wanted:
+        yield next(islice(draws, row - at, None))
+        at = row + 1
 
 
 def compose(spec: TaskSpec, sample: Sample, shots: Sequence[Row]) -> Prompt:
@@ -145,23 +161,30 @@ def tokenise(spec: TaskSpec, chunk: Sequence[Prompt], tokenizer: Tokenizer, max_
     if spec.code:
         yield from (code_render.document(spec, p.sample, p.contexts[0], tokenizer, max_tokens) for p in chunk)
         return
-    heads = _Encoded(tokenizer, special=True)
-    tails = _Encoded(tokenizer, special=False)
+    heads = Encoded(tokenizer, special=True)
+    tails = Encoded(tokenizer, special=False)
     for prompt in chunk:
-        heads.add(prompt.preamble)
         if spec.seam == "segments":
+            heads.add(prompt.preamble)
             tails.add(*(_strip_end(spec, c) for c in prompt.contexts))
             tails.add(*(_lead(tokenizer, c) for c in prompt.continuations))
         else:
-            for whole, start in _joint_texts(prompt):
+            for whole, start in joint_texts(_contexts(prompt), prompt.continuations):
                 heads.add(whole, start)
+                if not start:
+                    tails.add(whole)
     for prompt in chunk:
-        pairs = (
-            _segments(spec, prompt, tokenizer, heads, tails)
-            if spec.seam == "segments"
-            else _joint(prompt, tokenizer, heads)
-        )
-        yield _document(spec, prompt, list(pairs), max_tokens)
+        if spec.seam == "segments":
+            pairs = list(_segments(spec, prompt, tokenizer, heads, tails))
+        elif prompt.contexts == ("",) and prompt.continuations:
+            pairs = list(rolling(heads[prompt.continuations[0]], tokenizer.prefix_id, spec.max_length))
+        else:
+            pairs = list(joint(_contexts(prompt), prompt.continuations, tokenizer, heads, tails))
+        yield _document(spec, prompt, pairs, max_tokens)
+
+
+def _contexts(prompt: Prompt) -> list[str]:
+    return [prompt.preamble + c for c in prompt.contexts]
 
 
 def _strip_end(spec: TaskSpec, context: str) -> str:
@@ -173,70 +196,61 @@ def _lead(tokenizer: Tokenizer, answer: str) -> str:
 
 
 def _segments(
-    spec: TaskSpec, prompt: Prompt, tokenizer: Tokenizer, heads: _Encoded, tails: _Encoded
+    spec: TaskSpec, prompt: Prompt, tokenizer: Tokenizer, heads: Encoded, tails: Encoded
 ) -> Iterator[tuple[Ids, Ids]]:
     """Examples, question and answer tokenised apart and concatenated: no merge crosses a seam."""
-    head = _without_eos(heads[prompt.preamble], tokenizer)
+    head = without_eos(heads[prompt.preamble], tokenizer)
     for i, context in enumerate(prompt.contexts):
         answer = tails[_lead(tokenizer, prompt.continuations[i])] if prompt.continuations else array("i")
         yield head + tails[_strip_end(spec, context)], answer
-
-
-def _without_eos(ids: array[int], tokenizer: Tokenizer) -> array[int]:
-    """A tokenizer that ends every text with EOS must not end ours (`_fix_eos_on_preamble`); a lone id stays."""
-    return ids[:-1] if len(ids) > 1 and ids[-1] == tokenizer.eos_id else ids
-
-
-def _joint_texts(prompt: Prompt) -> Iterator[tuple[str, str]]:
-    """(whole text, its beginning up to the answer): trailing blanks of the question go to the answer."""
-    for i, context in enumerate(prompt.contexts):
-        start = (prompt.preamble + context).rstrip(" ")
-        blanks = (prompt.preamble + context)[len(start) :]
-        yield (start + blanks + prompt.continuations[i] if prompt.continuations else start), start
-
-
-def _joint(prompt: Prompt, tokenizer: Tokenizer, heads: _Encoded) -> Iterator[tuple[Ids, Ids]]:
-    """The question's own ids, and what follows that many in the ids of question and answer as one text.
-
-    Where a token spans the seam the two don't add up to the whole; kept as lm-eval 0.4.13 has it (`_encode_pair`).
-    """
-    for whole, start in _joint_texts(prompt):
-        context = _without_eos(heads[start], tokenizer)
-        yield context, _without_eos(heads[whole], tokenizer)[len(context) :]
 
 
 def _document(spec: TaskSpec, prompt: Prompt, pairs: Sequence[tuple[Ids, Ids]], max_tokens: int) -> Document:
     """Requests of one prompt, cut to fit; a document that can't be asked says why instead."""
     sample = prompt.sample
     key = f"{sample.task}/{sample.doc_id}"
-    if fault := _fault(spec, pairs, max_tokens):
+    max_tokens = prompt.max_tokens or max_tokens
+    if fault := _fault(spec, prompt, pairs, max_tokens):
         return Document(sample=sample, fault=fault)
-    if spec.kind == "generation":
+    form: Form = "chat" if spec.draws.chat and spec.lm_eval else "completion"
+    if not prompt.continuations:
         ids, dropped = _fit(pairs[0][0], spec.max_length - max_tokens)
-        asked = Greedy(key=key, prompt_ids=ids, stop=spec.stop, max_tokens=max_tokens, dropped=dropped)
-        return Document(sample=sample, requests=(asked,))
+        asked = Greedy(
+            key=key,
+            prompt_ids=ids,
+            stop=prompt.stop or spec.stop,
+            max_tokens=max_tokens,
+            dropped=dropped,
+            blank=spec.lm_eval is None,
+        )
+        return Document(sample=sample, requests=sampling.draws(asked, prompt.draws), form=form)
+    beyond = 1 if spec.lm_eval else 0  # lm-eval does not count the last id, which is never put in
     requests: list[Request] = []
     for i, (context, answer) in enumerate(pairs):
-        ids, dropped = _fit(context, spec.max_length - len(answer))
+        ids, dropped = _fit(context, spec.max_length + beyond - len(answer))
+        text = prompt.continuations[i] if i < len(prompt.continuations) else ""
         requests.append(
             LogLikelihood(
                 key=f"{key}#{i}",
                 context_ids=ids,
                 continuation_ids=answer,
-                text=prompt.continuations[i],
+                text=text,
                 dropped=dropped,
             )
         )
     return Document(sample=sample, requests=tuple(requests))
 
 
-def _fault(spec: TaskSpec, pairs: Sequence[tuple[Ids, Ids]], max_tokens: int) -> str:
+def _fault(spec: TaskSpec, prompt: Prompt, pairs: Sequence[tuple[Ids, Ids]], max_tokens: int) -> str:
+    if not pairs:
+        return "an empty text: there is nothing to ask"
+    rolls = spec.lm_eval is not None and prompt.contexts == ("",)
     for i, (context, answer) in enumerate(pairs):
-        if not len(context):
+        if not len(context) and not rolls:
             return f"option {i}: empty context, and the tokenizer adds no BOS: nothing to condition on"
-        if spec.kind != "generation" and not len(answer):
+        if prompt.continuations and not len(answer):
             return f"option {i} is empty after tokenisation: check the task's delimiters and data"
-        if max(len(answer), max_tokens) >= spec.max_length:
+        if max(len(answer), max_tokens) >= spec.max_length and not rolls:
             return f"option {i}: the answer alone fills max_length {spec.max_length}"
     return ""
 
@@ -245,25 +259,3 @@ def _fit(context: Ids, room: int) -> tuple[Ids, int]:
     """Keep the right end of a context; a BOS at its left end goes with the rest (`trim_context`)."""
     dropped = max(0, len(context) - room)
     return context[dropped:], dropped
-
-
-class _Encoded:
-    """Texts and their ids; asks the tokenizer once for all that were added since the last look."""
-
-    def __init__(self, tokenizer: Tokenizer, *, special: bool) -> None:
-        self._tokenizer, self._special = tokenizer, special
-        self._ids: dict[str, array[int] | None] = {}
-
-    def add(self, *texts: str) -> None:
-        for text in texts:
-            self._ids.setdefault(text)
-
-    def __getitem__(self, text: str) -> array[int]:
-        if self._ids[text] is None:
-            fresh = [t for t, ids in self._ids.items() if ids is None]
-            encoded = self._tokenizer.encode(fresh, special=self._special)
-            self._ids.update((t, array("i", ids)) for t, ids in zip(fresh, encoded, strict=True))
-        ids = self._ids[text]
-        if ids is None:
-            raise KeyError(text)
-        return ids

@@ -22,6 +22,10 @@ def score(spec: TaskSpec, sample: Sample, answer: Answer) -> Score:
         return Score(value=None, extracted=None, status="infra_error", note=answer.fault)
     if any(map(broken, answer.responses)):
         return Score(value=None, extracted=None, status="infra_error", note=NAN)
+    if spec.lm_eval:
+        from assay.tasks import lm_eval_scoring
+
+        return lm_eval_scoring.score(spec, sample, answer)
     likelihoods = [r for r in answer.responses if isinstance(r, Likelihood)]
     if isinstance(sample.target, tuple):
         generation = next(r for r in answer.responses if isinstance(r, Generation))

@@ -20,9 +20,18 @@ Status: TypeAlias = Literal[
 
 Form: TypeAlias = Literal["completion", "chat", "program"]
 
+Turn: TypeAlias = Mapping[str, str]
+"""One message of a chat: `role` (system, user, assistant) and `content`."""
+
 
 class UserError(Exception):
-    """Something the user can fix; the message names the fault and the remedy."""
+    """Something the user can fix; the message names the fault and the remedy.
+
+    Attributes:
+        passing: another machine's fault, which may be gone when the same command is run again.
+    """
+
+    passing = False
 
 
 class Tokenizer(Protocol):
@@ -33,10 +42,12 @@ class Tokenizer(Protocol):
         eos_id: end-of-sequence id, or None.
         prefix_space: True when " a" is exactly one token, as llm-foundry 0.9.0 probes it: then a continuation
             gets one leading space.
+        prefix_id: what a text without context is conditioned on: BOS, else EOS (lm-eval 0.4.13, `prefix_token_id`).
     """
 
     identity: str
     eos_id: int | None
+    prefix_id: int | None
     prefix_space: bool
 
     def encode(self, texts: Sequence[str], *, special: bool) -> list[list[int]]:
@@ -50,6 +61,15 @@ class Tokenizer(Protocol):
             user: what is asked.
             prefill: how the answer begins; the text ends with it.
             closing: what would end the answer: the template is applied to all of it and cut after `prefill`.
+        """
+        ...
+
+    def template(self, turns: Sequence[Turn], *, answer: bool) -> str | None:
+        """A chat as the model's template writes it; None when it has none.
+
+        Args:
+            turns: oldest first.
+            answer: True opens the model's turn; False goes on in the last turn, which is the model's already.
         """
         ...
 
@@ -92,13 +112,18 @@ class LogLikelihood:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Greedy:
-    """Ask for the most likely text after `prompt_ids`, up to a stop string or `max_tokens`."""
+    """Ask for the most likely text after `prompt_ids`, up to a stop string or `max_tokens`.
+
+    Attributes:
+        blank: a sentencepiece tokenizer's first blank is put back (composer), or left out (lm-eval).
+    """
 
     key: str
     prompt_ids: Ids
     stop: tuple[str, ...]
     max_tokens: int
     dropped: int = 0
+    blank: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +187,14 @@ class Score:
     """What a sample is worth.
 
     Attributes:
-        value: in [0, 1]; None exactly when status is `infra_error`.
+        value: in [0, 1], but for perplexities; None exactly when status is `infra_error`.
         extracted: what was compared with the target: an option's index, or the cleaned answer.
         note: short reason when something is worth saying.
         tied: every option scored the same, so the prediction is only the tie rule's.
         parts: named parts of the verdict, each in [0, 1]: `base` and `plus` of evalplus.
         program: the code that was judged. stderr: the end of what it said.
         run_s, memory_mib: what it took in the sandbox, seconds and peak resident set.
+        raw: what the task's own aggregation takes, by metric; not recorded.
     """
 
     value: float | None
@@ -181,6 +207,7 @@ class Score:
     stderr: str = ""
     run_s: float | None = None
     memory_mib: float | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +234,7 @@ class Answer:
         dropped: context ids cut from the left, the most over the options.
         fault: why the document could not be asked, or "".
         wall_s: its share of the time its shard took, seconds.
+        tokens_in, tokens_out: that the model read and wrote for it.
     """
 
     doc_id: str
@@ -215,3 +243,5 @@ class Answer:
     dropped: int = 0
     fault: str = ""
     wall_s: float = 0.0
+    tokens_in: int = 0
+    tokens_out: int = 0

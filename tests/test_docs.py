@@ -41,9 +41,12 @@ def test_the_readme_names_what_the_makefile_has(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
+COMMANDS = ("run", "show", "samples", "runs", "list", "data status", "data fetch", "preview", "doctor")
+
+
 def test_every_command_and_option_is_documented(assay):
     page = (ROOT / "docs/cli.md").read_text()
-    for command in ("run", "show", "samples", "runs", "list", "data status", "data fetch", "preview", "doctor"):
+    for command in (*COMMANDS, "export", "import"):
         assert f"assay {command}" in page
         for option in re.findall(r"(--[a-z-]+)", assay(*command.split(), "--help", check=0).stdout):
             assert option in page, f"{command} {option}"

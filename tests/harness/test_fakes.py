@@ -9,7 +9,7 @@ from assay.harness.backends.base import BackendError, ModelOptions, open_backend
 from assay.tasks import datasets, render, scorers
 from assay.tasks import registry as registries
 from assay.tasks.aggregate import by_group, task_mean
-from assay.tasks.render import DocRange
+from assay.tasks.selection import DocRange
 from tests.conftest import choice_rows
 
 TASKS = [t for t, s in registries.open_registry().tasks.items() if s.kind != "code"]
@@ -56,14 +56,19 @@ def run_with(registry):
     return run
 
 
-@pytest.mark.parametrize("task", TASKS)
+PHRASED = ("gsm8k_cot_8shot", "math_cot")
+"""lm-eval's filters look for a phrase around the answer, which its targets lack; the oracle knows targets only."""
+KNOWN = [t for t in TASKS if t not in PHRASED]
+
+
+@pytest.mark.parametrize("task", KNOWN)
 def test_perfect_answers_score_exactly_one(task, run_with):
     result, _ = run_with(task, "oracle")
     assert result.value == 1.0
     assert result.centred_v1 == result.centred_v2 == 1.0
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", KNOWN)
 def test_half_corrupted_answers_score_less(task, run_with):
     result, _ = run_with(task, "corrupted:0.5")
     assert 0 < result.value < 1

@@ -9,8 +9,9 @@ from assay.harness import runner, session, store
 from assay.harness.backends.base import BackendError, ModelOptions, open_backend
 from assay.harness.files import StoreError
 from assay.harness.grading import Grading
+from assay.harness.rendered import Rendered
 from assay.harness.store import RunWriter
-from assay.tasks.render import DocRange
+from assay.tasks.selection import DocRange
 from tests.conftest import choice_rows
 
 EVERYTHING = DocRange()
@@ -59,7 +60,7 @@ def run(registry, tmp_path):
         backend = (CountedFile if hasattr(inner, "recorded") else Counted)(inner, fail_after)
         plan = session.make_plan(specs, docs, backend, "r", {})
         with RunWriter(tmp_path / "runs", plan, fresh=fresh) as out:
-            runner.run(registry, specs, docs, backend, out, runner.Rendered(), lambda *_: None, Grading())
+            runner.run(registry, specs, docs, backend, out, runner.Means(Grading()))
         return store.read_run(tmp_path / "runs" / "r"), backend.asked
 
     return go
@@ -240,7 +241,7 @@ def test_rows_a_to_b_are_drawn_and_scored_as_in_the_full_run(run):
 
 
 def test_a_series_renders_each_question_once(registry):
-    cache, made = runner.Rendered(), []
+    cache, made = Rendered(), []
     for _ in range(3):
         cache.get(("tokenizer", "task", 0), lambda: made.append(1) or [])
     assert made == [1]
@@ -331,7 +332,7 @@ def test_data_that_arrives_during_a_run_waits_for_the_next(registry, tmp_path, w
     plan = session.make_plan(specs, EVERYTHING, backend, "r", {})
     (folder / "mine.jsonl").write_bytes(kept)
     with RunWriter(tmp_path / "runs", plan) as out:
-        runner.run(registry, specs, EVERYTHING, backend, out, runner.Rendered(), lambda *_: None, Grading())
+        runner.run(registry, specs, EVERYTHING, backend, out, runner.Means(Grading()))
         assert out.results["mine"].status == "no_data"
 
 
@@ -354,10 +355,10 @@ def test_a_run_of_another_schema_is_named_not_guessed_at(run):
     from assay.harness import files
 
     finished, _ = run(("demo_animals",))
-    plan = files.unseal(finished.path / "plan.json") | {"schema_version": 3, "novelty": 1}
+    plan = files.unseal(finished.path / "plan.json") | {"schema_version": 4, "novelty": 1}
     (finished.path / "manifest.json").unlink()
     (finished.path / "plan.json").write_bytes(files.seal(plan))
-    with pytest.raises(StoreError, match=r"written by assay .*, schema 3; this one reads schema 2"):
+    with pytest.raises(StoreError, match=r"written by assay .*, schema 4; this one reads schema 3"):
         store.read_run(finished.path)
 
 

@@ -19,7 +19,7 @@ from assay.harness import fingerprint, runner
 from assay.harness.backends.base import ModelOptions, open_backend
 from assay.tasks import datasets, render, scorers
 from assay.tasks.aggregate import by_group, task_mean
-from assay.tasks.render import DocRange
+from assay.tasks.selection import DocRange
 from assay.tasks.types import Answer
 
 REFERENCE = Path(os.environ.get("ASSAY_REFERENCE") or "/nonexistent") / "parity"

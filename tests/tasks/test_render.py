@@ -8,7 +8,7 @@ import pytest
 
 from assay.harness.backends.fake import Words
 from assay.tasks import datasets, render
-from assay.tasks.render import DocRange
+from assay.tasks.selection import DocRange
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "demo_prompts.json"
 
@@ -16,7 +16,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "demo_prompts.json"
 class Letters:
     """One id a character, a BOS and a trailing EOS as special tokens; " a" is two ids."""
 
-    identity, eos_id, prefix_space = "letters", 2, False
+    identity, eos_id, prefix_id, prefix_space = "letters", 2, 1, False
 
     def encode(self, texts, *, special):
         return [[1] * special + [ord(c) for c in t] + [2] * special for t in texts]

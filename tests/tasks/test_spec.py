@@ -3,7 +3,7 @@
 import pytest
 
 from assay.tasks import registry
-from assay.tasks.spec import TaskSpecError, load
+from assay.tasks.loading import TaskSpecError, load
 
 GOOD = """\
 tasks:
