@@ -39,7 +39,8 @@ def max_new_tokens(code: Code) -> int:
 def document(spec: TaskSpec, sample: Sample, text: str, tokenizer: Tokenizer, max_tokens: int) -> Document:
     """The requests of one problem: one greedy, or `draws.n` samples with a seed each.
 
-    A prompt of program-aided maths is cut on the left, of its examples; the others are asked whole or not at all.
+    A prompt of program-aided maths is cut on the left, of its examples; the others are asked whole or not at all. Where
+    a prompt leaves less room than the owners' cap, the answer gets what is left, as the owners' engine does.
     """
     code = _code(spec)
     asked = None if spec.draws.plain else tokenizer.chat(*_chat(code, sample.fields))
@@ -48,12 +49,13 @@ def document(spec: TaskSpec, sample: Sample, text: str, tokenizer: Tokenizer, ma
     (ids,) = tokenizer.encode([text if asked is None else asked], special=True)
     room = spec.max_length - max_tokens
     dropped = max(0, len(ids) - room) if code.maths and room > 0 else 0
-    if len(ids) - dropped > room:
+    left = spec.max_length - len(ids) + dropped
+    if left < 1:
         fault = f"the prompt's {len(ids)} tokens and {max_tokens} new ones exceed {spec.max_length}"
         return Document(sample=sample, fault=fault)
     stop = STOP[code.dataset] if asked is None or code.maths else evalplus_tasks.CHAT_STOP
     key, prompt_ids = f"{sample.task}/{sample.doc_id}", array("i", ids[dropped:])
-    greedy = Greedy(key=key, prompt_ids=prompt_ids, stop=stop, max_tokens=max_tokens, dropped=dropped)
+    greedy = Greedy(key=key, prompt_ids=prompt_ids, stop=stop, max_tokens=min(max_tokens, left), dropped=dropped)
     form: Form = "completion" if asked is None else "chat"
     return Document(sample=sample, requests=sampling.draws(greedy, spec.draws), form=form)
 

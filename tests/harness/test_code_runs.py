@@ -72,7 +72,7 @@ def test_perfect_programs_score_one_corrupted_ones_less_and_guesses_nothing(
 ):
     request.getfixturevalue("bigcodebench_pool" if "bigcodebench" in task else "engine")
     models = [x for m in MODELS for x in ("--model", m)]
-    assay("run", task, *models, "--limit", rows, "--cells", 2, check=0)
+    assay("run", task, *models, "--docs", f"0:{rows}", "--cells", 2, check=0)
     runs = [store.read_run(path) for path in store.list_runs(tmp_path / "runs")]
     values = {r.plan.checkpoint.label: r.results[task].value for r in runs}
     assert values["oracle"] == 1.0
@@ -85,7 +85,7 @@ def test_perfect_programs_score_one_corrupted_ones_less_and_guesses_nothing(
 
 
 def test_without_an_engine_the_answers_are_kept_and_other_tasks_are_scored(assay, mirror):
-    done = assay("run", "humaneval_plus", "demo_sums", "--model", "oracle", "--limit", 3, env=NO_ENGINE, check=5)
+    done = assay("run", "humaneval_plus", "demo_sums", "--model", "oracle", "--docs", "0:3", env=NO_ENGINE, check=5)
     assert "no Docker engine answers at unix:///nonexistent" in done.stdout
     assert "make setup-docker" in done.stdout
     assert "The answers are kept" in done.stdout
@@ -97,7 +97,7 @@ def test_without_an_engine_the_answers_are_kept_and_other_tasks_are_scored(assay
 
 
 def test_grading_without_an_engine_changes_nothing_and_names_the_remedy(assay, mirror, tmp_path):
-    assay("run", "humaneval_plus", "--model", "oracle", "--limit", 2, "--name", "r", env=NO_ENGINE, check=5)
+    assay("run", "humaneval_plus", "--model", "oracle", "--docs", "0:2", "--name", "r", env=NO_ENGINE, check=5)
     before = (tmp_path / "runs/r/results.json").read_bytes()
     done = assay("grade", "r", env=NO_ENGINE, check=5)
     assert "make setup-docker" in done.stderr
@@ -109,7 +109,7 @@ def test_grading_without_an_engine_changes_nothing_and_names_the_remedy(assay, m
 @pytest.mark.parametrize("command", [["grade", "r"], ["run", "humaneval_plus", "demo_sums", "--model", "oracle"]])
 def test_what_was_answered_without_an_engine_is_scored_with_one(command, assay, engine, mirror, cached, tmp_path):
     first = ["run", "humaneval_plus", "demo_sums", "--model", "oracle"]
-    options = ["--limit", 3, "--name", "r"]
+    options = ["--docs", "0:3", "--name", "r"]
     assay(*first, *options, env=NO_ENGINE, check=5)
     assay(*command, *(options if command == first else []), check=0)
     assert results(tmp_path, "r")["humaneval_plus"].value == 1.0
@@ -146,7 +146,7 @@ def test_every_form_of_a_published_sample_is_judged(assay, engine, cached, row_o
         {"task_id": rows[2]["task_id"], "completion": "    return None\n"},
         {"task_id": rows[3]["task_id"], "solution": broken(rows[3])},
     ]
-    assay("run", "humaneval_plus", "--model", write(lines, pack=True), "--name", "r", "--limit", 4, check=0)
+    assay("run", "humaneval_plus", "--model", write(lines, pack=True), "--name", "r", "--docs", "0:4", check=0)
     assert [r["score"] for r in samples(assay, "r", "humaneval_plus")] == [1.0, 1.0, 0.0, 0.0]
     assert results(tmp_path, "r")["humaneval_plus"].status == "ok"
 
@@ -157,7 +157,7 @@ def test_several_samples_a_problem_give_pass_at_k(assay, engine, cached, row_of,
     rows = [row_of("humaneval_plus", i) for i in range(2)]
     lines = [{"task_id": rows[0]["task_id"], "solution": make(rows[0])} for make in [canonical, broken] * 5]
     lines += [{"task_id": rows[1]["task_id"], "solution": canonical(rows[1])}] * 10
-    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--limit", 2, check=0)
+    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--docs", "0:2", check=0)
     found = results(tmp_path, "r")["humaneval_plus"]
     assert found.metrics["pass@1"] == found.value == pytest.approx(0.75)
     assert found.metrics["pass@10"] == found.metrics["base pass@10"] == 1.0
@@ -171,7 +171,7 @@ def test_pass_at_k_needs_k_samples_of_every_problem(assay, engine, cached, row_o
     rows = [row_of("humaneval_plus", i) for i in range(2)]
     lines = [{"task_id": rows[0]["task_id"], "solution": canonical(rows[0])}] * 10
     lines += [{"task_id": rows[1]["task_id"], "solution": canonical(rows[1])}] * 9
-    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--limit", 2, check=0)
+    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--docs", "0:2", check=0)
     assert set(results(tmp_path, "r")["humaneval_plus"].metrics) == {"pass@1", "base pass@1"}
 
 
@@ -240,7 +240,7 @@ def test_text_that_no_file_can_hold_is_judged_and_shown(assay, engine, cached, r
         "\0",
     ]
     lines = [{"task_id": r["task_id"], "solution": text} for r, text in zip(rows, hostile, strict=True)]
-    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--limit", 4, check=0)
+    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--docs", "0:4", check=0)
     found = samples(assay, "r", "humaneval_plus")
     assert [r["score"] for r in found] == [0.0] * 4
     assert all(r["status"] == "ok" for r in found)
@@ -250,13 +250,13 @@ def test_text_that_no_file_can_hold_is_judged_and_shown(assay, engine, cached, r
 
 
 def test_several_greedy_answers_are_refused(assay, mirror):
-    done = assay("run", "humaneval_plus", "--model", "random:1", "--n", 3, "--limit", 2, check=2)
+    done = assay("run", "humaneval_plus", "--model", "random:1", "--n", 3, "--docs", "0:2", check=2)
     assert "greedy decoding gives the same answer each time" in done.stderr
 
 
 @pytest.mark.docker
 def test_every_draw_is_kept(assay, engine, cached, mirror):
-    options = ["--n", 3, "--temperature", 0.8, "--limit", 2, "--name", "r"]
+    options = ["--n", 3, "--temperature", 0.8, "--docs", "0:2", "--name", "r"]
     assay("run", "humaneval_plus", "--model", "random:1", *options, check=0)
     found = samples(assay, "r", "humaneval_plus")
     assert [(r["doc_id"], r["draw"]) for r in found] == [(f"HumanEval/{d}", n) for d in (0, 1) for n in (0, 1, 2)]
@@ -288,7 +288,7 @@ def test_a_sample_shows_its_program_the_reason_and_the_parts(assay, engine, cach
         {"task_id": rows[1]["task_id"], "solution": broken(rows[1])},
         {"task_id": rows[2]["task_id"], "solution": "import sys\nsys.stderr.write('so be it')\n1 / 0\n"},
     ]
-    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--limit", 3, check=0)
+    assay("run", "humaneval_plus", "--model", write(lines), "--name", "r", "--docs", "0:3", check=0)
     right, wrong, raising = samples(assay, "r", "humaneval_plus")
     assert (right["program"], right["note"], right["parts"]) == (canonical(rows[0]), "", {"base": 1.0, "plus": 1.0})
     assert wrong["program"] == broken(rows[1])
@@ -308,7 +308,7 @@ def test_how_a_program_ended_is_told(assay, engine, cached, row_of, write):
         "import os\nos.write(2, b'a' * (65 << 20))\n",
     ]
     lines = [{"task_id": r["task_id"], "solution": code} for r, code in zip(rows, ends, strict=True)]
-    assay("run", "humaneval", "--model", write(lines), "--name", "r", "--limit", 3, check=0)
+    assay("run", "humaneval", "--model", write(lines), "--name", "r", "--docs", "0:3", check=0)
     found = samples(assay, "r", "humaneval")
     assert [r["status"] for r in found] == ["crash", "crash", "output_limit"]
     assert [r["score"] for r in found] == [0.0, 0.0, 0.0]
@@ -316,7 +316,7 @@ def test_how_a_program_ended_is_told(assay, engine, cached, row_of, write):
 
 @pytest.mark.docker
 def test_grading_again_gives_the_same_scores(assay, engine, cached, mirror, tmp_path):
-    assay("run", "mbpp_plus", "--model", "corrupted:0.5", "--limit", 10, "--name", "r", check=0)
+    assay("run", "mbpp_plus", "--model", "corrupted:0.5", "--docs", "0:10", "--name", "r", check=0)
     first, before = results(tmp_path, "r")["mbpp_plus"], verdicts(samples(assay, "r", "mbpp_plus"))
     assay("grade", "r", check=0)
     again = results(tmp_path, "r")["mbpp_plus"]
@@ -326,7 +326,7 @@ def test_grading_again_gives_the_same_scores(assay, engine, cached, mirror, tmp_
 
 @pytest.mark.docker
 def test_a_finished_run_asks_and_judges_nothing_again(assay, engine, cached, mirror, tmp_path):
-    command = ["run", "humaneval", "--model", "oracle", "--limit", 2, "--name", "r"]
+    command = ["run", "humaneval", "--model", "oracle", "--docs", "0:2", "--name", "r"]
     assay(*command, check=0)
     before = (tmp_path / "runs/r/results.json").read_bytes()
     assay(*command, env=NO_ENGINE, check=0)
@@ -335,7 +335,7 @@ def test_a_finished_run_asks_and_judges_nothing_again(assay, engine, cached, mir
 
 @pytest.mark.docker
 def test_the_result_says_who_judged(assay, engine, cached, mirror, tmp_path):
-    assay("run", "humaneval_plus", "--model", "oracle", "--limit", 1, "--name", "r", check=0)
+    assay("run", "humaneval_plus", "--model", "oracle", "--docs", "0:1", "--name", "r", check=0)
     checker = results(tmp_path, "r")["humaneval_plus"].checker
     assert checker["checker"].startswith("evalplus 0.3.1")
     assert checker["dataset"] == "humaneval v0.1.10"

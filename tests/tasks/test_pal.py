@@ -90,9 +90,9 @@ def test_a_prompt_that_is_too_long_loses_examples_and_never_the_question(spec):
 
 
 def test_a_model_without_room_for_an_answer_is_not_asked(spec):
-    document = asked(dataclasses.replace(spec, max_length=512), "How many?")
+    document = asked(dataclasses.replace(spec, max_length=64), "How many?")
     assert not document.requests
-    assert "512 new ones exceed 512" in document.fault
+    assert "512 new ones exceed 64" in document.fault
 
 
 def test_a_chat_model_goes_on_from_the_first_line_of_the_function(spec):
