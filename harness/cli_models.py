@@ -55,3 +55,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(OPTIONS):
         command = option(command)
     return command
+
+
+def defaults() -> dict[str, Any]:
+    """What each of them is when it is not given."""
+    return dict(click.command()(model_options(lambda **_: None)).make_context("run", []).params)

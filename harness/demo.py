@@ -10,6 +10,7 @@ import click
 
 from assay.harness import commands, store, views
 from assay.harness.backends import toy
+from assay.harness.cli_models import defaults
 from assay.harness.grading import Grading
 from assay.sandbox.types import SandboxUnavailable
 from assay.tasks import datasets
@@ -25,14 +26,12 @@ def main(folder: Path) -> None:
     paths = toy.train(folder / "checkpoints", lambda done, total: bar("3 checkpoints", done, total))
     bar.close()
     models = f"hf:{folder}/checkpoints/step-*"
-    options: dict[str, Any] = {
+    options: dict[str, Any] = defaults() | {
         "docs": None,
         "limit": None,
         "tasks_dirs": (),
         "name": None,
-        "batch_size": "auto",
         "device": "cpu",
-        "dtype": "float32",
         "offline": True,
         "store": folder / "runs",
         "fresh": False,
