@@ -23,6 +23,7 @@ from assay.harness.grading import Grading
 from assay.harness.records import Plan
 from assay.harness.rendered import CACHED_IDS, Rendered
 from assay.tasks import datasets, render
+from assay.tasks.aggregate import CompositeScore
 from assay.tasks.registry import Registry, open_registry
 from assay.tasks.selection import DocRange
 from assay.tasks.spec import TaskSpec
@@ -181,7 +182,7 @@ def grade(run_path: Path, options: Mapping[str, Any]) -> int:
                 runner.run_task(spec, docs, backend, out, runner.Means(grading, Rendered(0), progress=bar))
             bar.close()
             if all(out.result(t) for t in kept.plan.tasks):
-                runner.finish(registry, out, 0.0)
+                runner.finish(registry, out, 0.0, [CompositeScore(**c) for c in kept.composites])
     found = store.read_run(run_path)
     click.echo(views.run(found))
     return exits.OK if all(found.results[s.name].value is not None for s in specs) else exits.PARTIAL
@@ -197,10 +198,9 @@ def _batch_size(text: str) -> int | None:
 
 def preview(registry: Registry, task: str, doc: str, backend: Backend, as_json: bool) -> None:
     """Print one document as it is asked."""
-    if task not in registry.tasks:
-        registry.select([task])  # says what is near, unless it is a suite
+    (spec, *others) = registry.select([task])  # says what is near a name that is none
+    if others or task in registry.suites:
         raise UserError(f"preview shows one task, and '{task}' names several; see: assay list tasks")
-    spec = registry.tasks[task]
     group, _, row = doc.rpartition("/")
     part = {p.group: p for p in datasets.parts(spec, datasets.load(spec).rows)}.get(group)
     if part is None or not row.isdecimal() or int(row) >= len(part.rows):

@@ -60,7 +60,10 @@ def task(spec: TaskSpec, git_blob: str, docs: DocRange) -> str:
     if spec.code:
         fields |= {"code": dataclasses.asdict(spec.code), "draws": _chosen(spec, CODE_DRAWS)}
     if spec.lm_eval:
-        given = dataclasses.asdict(spec.lm_eval)
+        given = dataclasses.asdict(spec.lm_eval) | {
+            "include": None,
+            "text": None,
+        }  # what lies there is hashed, not where
         fields |= {"lm_eval": given, "mean": spec.mean, "draws": _chosen(spec, CHAT_DRAWS)}
         fields |= {"engine": f"lm-eval {importlib.metadata.version('lm-eval')}"}
     return digest({"spec": fields, "data": git_blob, "docs": docs.key, "checker": CHECKER})

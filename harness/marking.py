@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
@@ -57,8 +58,12 @@ class Direct:
         self._marks.append((sample, answer, scorers.score(self._spec, sample, answer)))
 
     def done(self, graded: Callable[[int], None] = lambda _: None) -> list[tuple[Mark, int]]:
-        """One score an answer."""
-        return [(m, 0) for m in self._marks]
+        """One score an answer; an answer of several draws, which share it, is recorded draw by draw."""
+        return [
+            (m, draw)
+            for m in self._marks
+            for draw in range(max(1, sum(isinstance(r, Generation) for r in m[1].responses)))
+        ]
 
     def result(self, categories: Sequence[str]) -> TaskResult:
         """Mean and interval over the samples."""
@@ -189,7 +194,9 @@ def summarise(spec: TaskSpec, scored: Sequence[Mark], categories: Sequence[str])
         main = lm_eval_scoring.main_metric(spec, found)
         better = lm_eval_scoring.higher_is_better(spec, marks[0][0].group, main)
         base = dataclasses.replace(base, metrics=found, higher_is_better=better)
-        if abs(found[main] - value) > SAME_MEAN:  # it aggregates otherwise than by a mean
+        if not math.isfinite(found[main]):
+            return dataclasses.replace(base, status="incomplete", message=f"its aggregation gives {found[main]}")
+        if not abs(found[main] - value) <= SAME_MEAN:  # it aggregates otherwise than by a mean, or of some alone
             return dataclasses.replace(base, value=found[main])
     return _bounded(spec, base, value, scored, groups)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -161,11 +162,11 @@ def sample_row(sample: Sample, answer: Answer, score: Score, draw: int = 0) -> d
             for r in answer.responses
             if isinstance(r, Likelihood)
         ],
-        "response": text.text if text else None,
+        "response": utf8(text.text) if text else None,
         "response_tokens": text.tokens if text else None,
         "stopped": text.stopped if text else None,
         "predicted": score.extracted if isinstance(score.extracted, int) else None,
-        "extracted": score.extracted if isinstance(score.extracted, str) else None,
+        "extracted": utf8(score.extracted) if isinstance(score.extracted, str) else None,
         "target": json.dumps(sample.target, ensure_ascii=False),
         "score": score.value,
         "correct": None if score.value is None else score.value == 1.0,
@@ -189,9 +190,14 @@ def utf8(text: str) -> str:
 
 def sample_json(task: str, row: Mapping[str, Any]) -> str:
     """One line of `assay samples`: the record with its target as a value; a NaN, which JSON lacks, as null."""
-    options = [o | {"logprob": None if o["logprob"] != o["logprob"] else o["logprob"]} for o in row["options"]]
-    shown = {"task": task, **row, "options": options, "target": json.loads(row["target"]), "parts": dict(row["parts"])}
-    return json.dumps(shown, ensure_ascii=False)
+    options = [o | {"logprob": _finite(o["logprob"])} for o in row["options"]]
+    parts = {k: _finite(v) for k, v in row["parts"]}
+    known = {"options": options, "target": json.loads(row["target"]), "parts": parts, "score": _finite(row["score"])}
+    return json.dumps({"task": task, **row, **known}, ensure_ascii=False)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:

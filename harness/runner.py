@@ -19,7 +19,9 @@ from assay.harness.rendered import Clock, Rendered
 from assay.harness.store import RunWriter
 from assay.sandbox.types import SandboxUnavailable
 from assay.tasks import aggregate, datasets, render, scorers
+from assay.tasks.aggregate import CompositeScore
 from assay.tasks.datasets import Loaded, Part
+from assay.tasks.lm_eval_tasks import LmEvalError
 from assay.tasks.registry import Registry
 from assay.tasks.render import Prompt
 from assay.tasks.selection import DocRange
@@ -48,11 +50,11 @@ def run(
 ) -> None:
     """Measure every task, then write composites and manifest. Whatever was answered before is not asked again."""
     begun = time.perf_counter()
-    if out.complete and all(out.result(s.name) for s in specs):
-        return
     for found in map(out.result, (s.name for s in specs)):
         if found is not None:
             means.budget.charge_finished(found)
+    if out.complete and all(out.result(s.name) for s in specs):
+        return
     for spec in specs:
         if out.result(spec.name) is None:
             if not out.plan.tasks[spec.name]:
@@ -60,18 +62,28 @@ def run(
                 continue
             try:
                 run_task(spec, docs, backend, out, means)
-            except Refused as error:  # the engine can't do this kind of request; it may do the next task's
+            except (Refused, LmEvalError) as error:  # of this task alone; the next may go well
                 out.finish_task(TaskResult(task=spec.name, status="incomplete", message=str(error)), None)
     finish(registry, out, time.perf_counter() - begun)
 
 
-def finish(registry: Registry, out: RunWriter, wall_s: float) -> None:
-    """Write composites and manifest; a task that is scored in part counts in no composite."""
+def finish(registry: Registry, out: RunWriter, wall_s: float, kept: Sequence[CompositeScore] = ()) -> None:
+    """Write composites and manifest; a task that is scored in part counts in no composite.
+
+    Args:
+        registry: whose suites and groups have composites.
+        out: the run.
+        wall_s: seconds that it took.
+        kept: composites that the run has already; those that can't be had from the registry stay.
+    """
     whole = {t: r for t, r in out.results.items() if r.value is not None and r.status != "partial"}
     values = {t: r.value for t, r in whole.items() if r.value is not None}
     stderrs = {t: r.stderr for t, r in whole.items() if r.stderr is not None}
-    sizes = {t: r.n for t, r in whole.items()}
-    found = aggregate.composites(registry, list(out.plan.tasks), values, stderrs, sizes)
+    found = aggregate.composites(registry, list(out.plan.tasks), values, stderrs)
+    for group in registry.groups.values():
+        found += aggregate.group_means(group, whole) if set(group.tasks) <= set(out.plan.tasks) else []
+    known = {c.name for c in found}
+    found += [c for c in kept if c.name not in known]
     ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     out.finish(map(dataclasses.asdict, found), wall_s, ended)
 
@@ -83,6 +95,8 @@ def run_task(spec: TaskSpec, docs: DocRange, backend: Backend, out: RunWriter, m
         loaded = datasets.load(spec)
     except datasets.NoData:
         return out.finish_task(_without_data(spec), None)
+    if getattr(backend, "max_length", 0) is None:
+        backend.load()  # only then it knows how much it takes
     planned = out.plan.tasks[spec.name]
     if planned != fingerprint.task(spec, loaded.git_blob, docs):
         raise UserError(f"task '{spec.name}': its data has changed since this run began; run the same command again")
@@ -189,8 +203,9 @@ def _shards(
         prompts = (
             p for p in render.prompts(spec, part, docs, tokenizer) if covered is None or p.sample.doc_id in covered
         )
-        while chunk := list(islice(prompts, SHARD.get(spec.kind, SHARD_DEFAULT))):
-            yield _Shard(number, part, chunk)
+        for first in prompts:
+            size = SHARD.get("generation" if spec.lm_eval and not first.continuations else spec.kind, SHARD_DEFAULT)
+            yield _Shard(number, part, [first, *islice(prompts, size - 1)])
             number += 1
 
 
@@ -201,7 +216,10 @@ def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock
     tokenizer = backend.tokenizer
     key = (tokenizer.identity, fingerprint.digest(dataclasses.astuple(spec)))
     limit = cache.max_new_tokens(key, spec, shard.part, tokenizer)
-    documents = cache.get((*key, shard.number), lambda: list(render.tokenise(spec, shard.prompts, tokenizer, limit)))
+    asked = fingerprint.digest([key[1], *(p.sample.doc_id for p in shard.prompts)])  # two replay files may differ
+    documents = cache.get(
+        (key[0], asked, shard.number), lambda: list(render.tokenise(spec, shard.prompts, tokenizer, limit))
+    )
     hashes = [fingerprint.request(d) for d in documents]
     clock.lap("render")
     if isinstance(backend, Studious):
@@ -254,12 +272,12 @@ def _unusable(answer: Answer) -> bool:
 def _fit_to_model(spec: TaskSpec, backend: Backend) -> TaskSpec:
     """The task with its context cut to what the model was built for, where that is shorter."""
     longest = getattr(backend, "max_length", None) or spec.max_length
-    if longest >= NEVER_CUT:  # it cuts by itself, and what it is given are characters, not tokens
+    if longest >= NEVER_CUT or spec.lm_eval:  # it cuts by itself; and lm-eval's limit is the model's own
         return dataclasses.replace(spec, max_length=longest)
     return dataclasses.replace(spec, max_length=min(spec.max_length, longest))
 
 
 def _fit_note(spec: TaskSpec, fitted: TaskSpec) -> str:
-    if fitted.max_length >= spec.max_length:
+    if fitted.max_length >= spec.max_length or spec.lm_eval:
         return ""
     return f"the model takes {fitted.max_length} tokens, the task was made for {spec.max_length}: not comparable"

@@ -101,7 +101,13 @@ def parse_draws(options: Mapping[str, Any]) -> Draws:
 
 
 def with_draws(specs: Sequence[TaskSpec], draws: Draws) -> list[TaskSpec]:
-    """The tasks, those of code and of lm-eval's asked so."""
+    """The tasks, those of code and of lm-eval's asked so.
+
+    Raises:
+        UserError: draws are asked of tasks that say themselves how they are to be drawn.
+    """
+    if draws.temperature > 0 and not any(s.code for s in specs):
+        raise UserError(f"--temperature {draws.temperature:g}: only code is asked so, and none of these tasks is code")
     return [replace(s, draws=draws) if s.code or s.lm_eval else s for s in specs]
 
 

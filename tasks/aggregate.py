@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Protocol
 
 from assay.tasks.lm_eval_index import Group
 from assay.tasks.registry import Registry
@@ -90,9 +91,8 @@ def composites(
     asked: Iterable[str],
     values: Mapping[str, float],
     stderrs: Mapping[str, float],
-    sizes: Mapping[str, int],
 ) -> list[CompositeScore]:
-    """Every composite whose suite was asked for in full, the skill means when EXTENDED was, lm-eval's groups."""
+    """Every composite whose suite was asked for in full, then the skill means when EXTENDED was."""
     asked = set(asked)
     result = []
     for composite in registry.composites.values():
@@ -106,21 +106,53 @@ def composites(
         for n in names:
             groups.setdefault(registry.tasks[n].skill, []).append(registry.tasks[n])
         result += [mean_centred(f"{skill} (v2)", groups[skill], "v2", values, stderrs) for skill in sorted(groups)]
-    return result + [
-        _group_mean(g, values, stderrs, sizes) for g in registry.groups.values() if asked.issuperset(g.tasks)
-    ]
+    return result
 
 
-def _group_mean(
-    group: Group, values: Mapping[str, float], stderrs: Mapping[str, float], sizes: Mapping[str, int]
-) -> CompositeScore:
-    """lm-eval's mean of a group, not centred; its tasks' errors as independent (`aggregate_subtask_metrics`)."""
-    missing = tuple(t for t in group.tasks if t not in values)
-    if missing or not group.tasks:
-        return CompositeScore(name=group.name, value=None, missing=missing)
-    weights = {t: float(sizes[t]) if group.by_size else 1.0 for t in group.tasks}
-    total = sum(weights.values())
-    value = sum(values[t] * w for t, w in weights.items()) / total
-    known = all(t in stderrs for t in group.tasks)
-    stderr = sum((stderrs[t] * w) ** 2 for t, w in weights.items()) ** 0.5 / total if known else None
-    return CompositeScore(name=group.name, value=value, stderr=stderr)
+def group_means(group: Group, results: Mapping[str, GroupMember]) -> Iterator[CompositeScore]:
+    """lm-eval's means of a group, one a filter, not centred, over the tasks that have the metric.
+
+    Errors of its tasks are taken as independent (`aggregate_subtask_metrics`, `pooled_sample_stderr`).
+    """
+    missing = tuple(t for t in group.tasks if t not in results)
+    keys = [f"{group.metric},{f}" for f in group.filters] or sorted(
+        {k for t in group.tasks if t in results for k in results[t].metrics if k.startswith(f"{group.metric},")}
+    )
+    for key in keys:
+        have = [results[t] for t in group.tasks if t in results and key in results[t].metrics]
+        name = f"{group.name} {key}"
+        if missing or not have:
+            yield CompositeScore(name=name, value=None, missing=missing)
+            continue
+        weights = [float(r.n) if group.by_size else 1.0 for r in have]
+        value = sum(r.metrics[key] * w for r, w in zip(have, weights, strict=True)) / sum(weights)
+        errors = [r.stderr for r in have if r.stderr is not None and r.metrics[key] == r.value]
+        squares = sum((e * w) ** 2 for e, w in zip(errors, weights, strict=False))
+        stderr = squares**0.5 / sum(weights) if len(errors) == len(have) else None
+        yield CompositeScore(name=name, value=value, stderr=stderr)
+    if not keys:
+        yield CompositeScore(name=f"{group.name} {group.metric}", value=None, missing=missing)
+
+
+class GroupMember(Protocol):
+    """What a group's mean needs of a task's result."""
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        ...
+
+    @property
+    def value(self) -> float | None:
+        """The task's number."""
+        ...
+
+    @property
+    def stderr(self) -> float | None:
+        """Of the number."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """By `metric,filter`."""
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib.metadata
 import json
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 from assay.tasks.types import UserError
 
+IMPORTS = re.compile(r"^\s*(?:from|import)\s+([\w.]+)", re.MULTILINE)
 RUNS_CODE = re.compile(r"(?<![\w.])(exec|eval)\(|code_eval|subprocess|os\.system")
 """In a task's Python: it would run what a model wrote in our own process."""
 OURS = {"humaneval": "humaneval_plus", "mbpp": "mbpp_plus"}
@@ -47,13 +49,37 @@ def demand_safe(name: str, include: Sequence[str]) -> None:
         RunsCode: it says `unsafe_code`, or the Python beside it executes text.
     """
     config = _entry(name, include).cfg or {}
-    sources = [Path(f"{function.rpartition('.')[0]}.py") for function in _functions(config)]
-    bad = sorted({s.name for s in sources if s.is_file() and RUNS_CODE.search(s.read_text(encoding="utf-8"))})
+    bad = sorted({s.name for s in _sources(config) if RUNS_CODE.search(s.read_text(encoding="utf-8"))})
     if config.get("unsafe_code") or bad:
         ours = next((o for prefix, o in OURS.items() if name.startswith(prefix)), "")
         remedy = f"'{ours}' measures it in the sandbox" if ours else "it has no counterpart in the sandbox here"
         why = f"{', '.join(bad)} runs text as code" if bad else "it says unsafe_code"
         raise RunsCode(f"lm-eval's task '{name}' is refused: it executes code in this process ({why}); {remedy}")
+
+
+def _sources(config: Mapping[str, Any]) -> list[Path]:
+    """The Python files that a config's functions come from, and those beside them that these import."""
+    todo = [Path(f"{function.rpartition('.')[0]}.py") for function in _functions(config)]
+    found: dict[Path, None] = {}
+    while todo:
+        path = todo.pop()
+        if path in found or not path.is_file():
+            continue
+        found[path] = None
+        for module in IMPORTS.findall(path.read_text(encoding="utf-8")):
+            todo.append(path.parent / f"{module.rpartition('.')[2]}.py")
+    return sorted(found)
+
+
+def identity(name: str, include: Sequence[str]) -> str:
+    """All that decides what a task asks and how it scores, wherever it lies: its config and its Python, by content."""
+    config = _entry(name, include).cfg or {}
+    sources = [hashlib.sha256(s.read_bytes()).hexdigest() for s in _sources(config)]
+    folders = {str(Path(f).parent) for f in _functions(config)}
+    text = json.dumps(config, sort_keys=True, default=str)
+    for folder in sorted(folders, key=len, reverse=True):
+        text = text.replace(folder, "")
+    return hashlib.sha256(json.dumps([text, sources]).encode()).hexdigest()
 
 
 def _entry(name: str, include: Sequence[str]) -> Any:
@@ -94,12 +120,16 @@ class Group:
     """A group's mean over its tasks, as lm-eval takes it (`Group.aggregate`).
 
     Attributes:
+        metric: what is averaged; tasks without it are left out.
+        filters: under which filters, () for all that the tasks have.
         by_size: each task weighs as many samples as it has; else all alike.
     """
 
     name: str
     tasks: tuple[str, ...]
-    by_size: bool
+    metric: str = "acc"
+    filters: tuple[str, ...] = ()
+    by_size: bool = True
 
 
 def expand(name: str, include: Sequence[str]) -> tuple[list[Leaf], list[Group]]:
@@ -138,11 +168,25 @@ def _members(
     found: list[Leaf] = []
     for item in config.get("task") or []:
         given = {"task": item} if isinstance(item, str) else item
-        child = given.get("task") or given["group"]
+        child = given.get("task") or given.get("group")
+        if child is None:
+            raise UnknownLmEvalTask(f"lm-eval's group '{name}' defines a task where it uses it: not supported here")
         if isinstance(child, list):  # a group defined where it is used
             found += _members(f"{name}::{given['group']}", given, include, inherited, groups)
             continue
         found += _leaves(child, include, inherited | {k: v for k, v in given.items() if k not in STRUCTURE}, groups)
-    for metric in (config.get("aggregate_metric_list") or [])[:1]:
-        groups.append(Group(name, tuple(leaf.name for leaf in found), bool(metric.get("weight_by_size", True))))
+    metrics = config.get("aggregate_metric_list") or []
+    for metric in [metrics] if isinstance(metrics, Mapping) else metrics:
+        groups.append(_group(name, found, metric))
     return found
+
+
+def _group(name: str, leaves: Sequence[Leaf], metric: Mapping[str, Any]) -> Group:
+    filters = metric.get("filter_list") or ()
+    return Group(
+        name=name,
+        tasks=tuple(leaf.name for leaf in leaves),
+        metric=str(metric.get("metric", "acc")),
+        filters=(filters,) if isinstance(filters, str) else tuple(filters),
+        by_size=bool(metric.get("weight_by_size", True)),
+    )

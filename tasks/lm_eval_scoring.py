@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -16,6 +16,12 @@ from assay.tasks.types import Answer, Generation, Likelihood, Sample, Score, Sta
 INVALID = ("[invalid]", "[invalidanswer]")
 """What lm-eval's filters say where they find no answer."""
 NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
+LENGTHS: dict[str, Callable[[str], float]] = {
+    "acc": lambda _: 1.0,
+    "acc_norm": len,
+    "acc_bytes": lambda choice: len(choice.encode()),
+}
+"""What an option's log-probability is divided by under each of lm-eval's accuracies."""
 MARKS = ("####", "answer is")
 BESIDE = "assay number"
 
@@ -28,11 +34,12 @@ def score(spec: TaskSpec, sample: Sample, answer: Answer) -> Score:
     task = lm_eval_tasks.task_of(spec, sample.group)
     instances = _instances(task, sample, answer)
     raw: dict[str, Any] = {}
-    for ensemble in task._filters:
-        ensemble.apply(instances)
-        filtered = [x.filtered_resps[ensemble.name] for x in instances]
-        found = task.process_results(sample.fields, filtered)
-        raw |= {f"{metric},{ensemble.name}": value for metric, value in found.items()}
+    with lm_eval_tasks.saying(spec, f"document {sample.doc_id}"):
+        for ensemble in task._filters:
+            ensemble.apply(instances)
+            filtered = [x.filtered_resps[ensemble.name] for x in instances]
+            found = task.process_results(sample.fields, filtered)
+            raw |= {f"{metric},{ensemble.name}": value for metric, value in found.items()}
     main = main_metric(spec, raw)
     parts = {k: float(v) for k, v in raw.items() if _is_number(v)}
     if spec.lm_eval and spec.lm_eval.beside:
@@ -99,8 +106,10 @@ def _extracted(task: Any, instances: Sequence[Any], main: str) -> int | str | No
     if task.OUTPUT_TYPE == "generate_until":
         found = instances[0].filtered_resps.get(main.rpartition(",")[2])
         return None if found in INVALID else str(found)
-    if task.OUTPUT_TYPE == "multiple_choice":
-        logprobs = [x.resps[0][0] for x in instances]
+    lengths = LENGTHS.get(main.partition(",")[0])
+    if task.OUTPUT_TYPE == "multiple_choice" and lengths is not None:
+        choices = task.doc_to_choice(instances[0].doc)
+        logprobs = [x.resps[0][0] / lengths(c) for x, c in zip(instances, choices, strict=False)]
         return logprobs.index(max(logprobs))
     return None
 
@@ -128,7 +137,8 @@ def aggregate(spec: TaskSpec, scored: Sequence[tuple[Sample, Score]]) -> dict[st
     found: dict[str, float] = {}
     for metric in dict.fromkeys(m for _, s in scored for m in s.raw):
         values = by_group((sample.group, s.raw[metric]) for sample, s in scored if metric in s.raw)
-        means = {g: float(_aggregation(lm_eval_tasks.task_of(spec, g), metric)(v)) for g, v in values.items()}
+        with lm_eval_tasks.saying(spec, f"aggregation of {metric}"):
+            means = {g: float(_aggregation(lm_eval_tasks.task_of(spec, g), metric)(v)) for g, v in values.items()}
         sizes = {g: len(v) for g, v in values.items()}
         plain = sum(means.values()) / len(means)
         found[metric] = _weighted(means, sizes, means) if spec.mean == "micro" else plain

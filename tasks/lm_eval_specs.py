@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -35,15 +36,18 @@ def specs(name: str, include: Sequence[str]) -> tuple[list[TaskSpec], list[Group
     if name.startswith(TEXT):
         return [_text(name.removeprefix(TEXT))], []
     rest, _, query = name.removeprefix(LM_EVAL).partition("?")
-    options = dict(parse_qsl(query))
-    for key in options:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for key, value in options.items():
         if key not in OPTIONS:
             raise UserError(f"{name}: unknown option '{key}'; valid: {', '.join(OPTIONS)}")
+        if not value:
+            raise UserError(f"{name}: option '{key}' has no value")
     leaves, groups = lm_eval_index.expand(rest, include)
     suffix = f"?{query}" if query else ""
     full = {leaf.name: f"{LM_EVAL}{leaf.name}{suffix}" for leaf in leaves}
     renamed = [
-        Group(f"{LM_EVAL}{g.name}{suffix}", tuple(dict.fromkeys(full[t] for t in g.tasks)), g.by_size) for g in groups
+        replace(g, name=f"{LM_EVAL}{g.name}{suffix}", tasks=tuple(dict.fromkeys(full[t] for t in g.tasks)))
+        for g in groups
     ]
     return [_spec(full[leaf.name], leaf, options, include) for leaf in leaves], renamed
 

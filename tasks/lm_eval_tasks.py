@@ -11,13 +11,15 @@ import importlib.metadata
 import json
 import logging
 import os
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from assay.tasks import datasets
+from assay.tasks import datasets, lm_eval_index
 from assay.tasks.datasets import Loaded, Part
 from assay.tasks.lm_eval_index import demand_safe, manager
 from assay.tasks.render import Prompt
@@ -28,6 +30,17 @@ MAX_GEN_TOKS = 256
 """lm-eval's cap where a task names none (`defaults.py`)."""
 
 
+NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+DECODING = (*NAMES, "until", "do_sample", "temperature", "top_p")
+WHEN_SAMPLING = ("top_k", "min_p", "seed", "typical_p")
+NEUTRAL = {
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "use_cache": True,
+}
+"""What of lm-eval's `generation_kwargs` is obeyed; what matters only to draws; and what changes nothing."""
 HUB_S = 10
 """Seconds that a hub may take to answer before this machine counts as one without a network."""
 
@@ -42,13 +55,16 @@ def version() -> str:
 
 
 def load(spec: TaskSpec) -> Loaded:
-    """The rows of a task whose data lm-eval fetches itself; their hash is over the documents.
+    """The rows of a task whose data lm-eval fetches itself; their hash is over documents, examples, config and Python.
 
     Raises:
         NoData: it could not be had.
     """
-    rows = list(_opened(spec, "").eval_docs)
-    text = "\n".join(json.dumps(r, sort_keys=True, ensure_ascii=False, default=str) for r in rows)
+    rows, given = _docs(spec, ""), _given(spec)
+    sampler = getattr(_opened(spec, ""), "sampler", None)
+    shots = list(sampler.df) if sampler is not None and spec.shots else []
+    known = [json.dumps(r, sort_keys=True, ensure_ascii=False, default=str) for r in (*rows, *shots)]
+    text = "\n".join([lm_eval_index.identity(given.task, given.include), *known])
     return Loaded(rows=rows, git_blob=datasets.git_blob(text.encode()), note="", where=Path("lm-eval"))
 
 
@@ -80,6 +96,8 @@ def _opened(spec: TaskSpec, group: str) -> Any:
         _settle_network()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     hub_datasets.disable_progress_bars()
+    hub_datasets.disable_caching()  # documents that are drawn must be drawn anew, from the same seed
+    _seed()
     try:
         found = manager(given.include).load({"group": "assay", "task": [overrides]})["tasks"]
     except UserError:
@@ -93,6 +111,7 @@ def _opened(spec: TaskSpec, group: str) -> Any:
     (task,) = found.values()
     if getattr(task, "MULTIMODAL", False):
         raise LmEvalError(f"lm-eval's task '{name}' shows images or sound, which no model here takes")
+    _demand_metric(spec, task)
     task.set_config(key="num_fewshot", value=spec.shots)
     return task
 
@@ -104,7 +123,7 @@ def _settle_network() -> None:
     import huggingface_hub
     import requests
 
-    offline = bool(os.environ.get("ASSAY_OFFLINE"))
+    offline = os.environ.get("ASSAY_OFFLINE", "").lower() not in ("", "0", "false", "no")
     if not offline:
         try:
             requests.head(huggingface_hub.constants.ENDPOINT, timeout=HUB_S)
@@ -122,15 +141,33 @@ def _one_text(path: Path) -> Callable[..., Any]:
         from datasets import Dataset, DatasetDict
 
         try:
-            content = path.read_text(encoding="utf-8")
+            content = path.read_bytes().decode()
             rows = [{"text": content}]
             if path.suffix == ".jsonl":
-                rows = [{"text": str(json.loads(line)["text"])} for line in content.splitlines() if line.strip()]
+                rows = [{"text": str(json.loads(line)["text"])} for line in content.split("\n") if line.strip()]
         except (UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
             raise LmEvalError(f"{path}: not UTF-8 text, or JSON Lines with a 'text' each: {error}") from error
+        if not rows or not all(r["text"] for r in rows):
+            raise LmEvalError(f"{path}: an empty text has no perplexity")
         return DatasetDict({"test": Dataset.from_list(rows)})
 
     return custom_dataset
+
+
+def _seed() -> None:
+    """As `simple_evaluate` does before it loads tasks: some draw their documents, or shuffle options."""
+    import numpy as np
+
+    random.seed(0)
+    np.random.seed(1234)
+
+
+def _demand_metric(spec: TaskSpec, task: Any) -> None:
+    """A metric that a task lacks is said before anything is asked."""
+    wanted = _given(spec).metric
+    known = [f"{m},{f.name}" for f in task._filters for m in task.aggregation()]
+    if wanted and known and wanted not in known:
+        raise LmEvalError(f"task '{spec.name}' has no metric '{wanted}'; it has {', '.join(known)}")
 
 
 def _splits(spec: TaskSpec, given: LmEval, group: str) -> Callable[..., Any]:
@@ -163,20 +200,35 @@ def prompts(spec: TaskSpec, part: Part, wanted: Sequence[int], tokenizer: Tokeni
         if row < 0:
             return
         if i != row:
-            _draw(task, spec.shots, doc)
+            with saying(spec, f"document {i}"):
+                _draw(task, spec.shots, doc)
             continue
         row = next(asked)
-        context = task.fewshot_context(doc, num_fewshot=spec.shots, gen_prefix=task.doc_to_prefix(doc), **chat)
-        made = task.construct_requests(
-            doc=doc,
-            ctx=context,
-            metadata=(spec.name, i, task.config.repeats),
-            apply_chat_template=spec.draws.chat,
-            chat_template=chat.get("chat_template"),
-        )
-        prompt = _prompt(_sample(spec, task, part, i), made if isinstance(made, list) else [made])
+        with saying(spec, f"document {i}"):
+            context = task.fewshot_context(doc, num_fewshot=spec.shots, gen_prefix=task.doc_to_prefix(doc), **chat)
+            made = task.construct_requests(
+                doc=doc,
+                ctx=context,
+                metadata=(spec.name, i, task.config.repeats),
+                apply_chat_template=spec.draws.chat,
+                chat_template=chat.get("chat_template"),
+            )
+            prompt = _prompt(_sample(spec, task, part, i), made if isinstance(made, list) else [made])
         cap = _given(spec).max_tokens if prompt.max_tokens else 0
         yield replace(prompt, max_tokens=cap or prompt.max_tokens)
+
+
+@contextmanager
+def saying(spec: TaskSpec, where: str) -> Iterator[None]:
+    """What a task's own code raises is said as that task's fault."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # anything may be raised there
+        raise LmEvalError(
+            f"task '{spec.name}', {where}: lm-eval's code says {type(error).__name__}: {error}"
+        ) from error
 
 
 def _draw(task: Any, shots: int, doc: Row) -> None:
@@ -205,7 +257,8 @@ def _prompt(sample: Sample, instances: Sequence[Any]) -> Prompt:
     """lm-eval's Instances of one document as text, in its order."""
     kinds = {x.request_type for x in instances}
     if kinds == {"loglikelihood_rolling"}:
-        return Prompt(sample=sample, preamble="", contexts=("",), continuations=(instances[0].args[0],))
+        text = instances[0].args[0]
+        return Prompt(sample=sample, preamble="", contexts=("",), continuations=(text,), rolling=True)
     if kinds == {"loglikelihood"}:
         contexts, continuations = zip(*(x.args[:2] for x in instances), strict=True)
         return Prompt(sample=sample, preamble="", contexts=contexts, continuations=continuations)
@@ -213,14 +266,16 @@ def _prompt(sample: Sample, instances: Sequence[Any]) -> Prompt:
         raise LmEvalError(f"task '{sample.task}' mixes kinds of requests in one document, which is not supported")
     (context, options), repeats = instances[0].args[:2], instances[0].repeats or 1
     until = options.get("until") or []
-    names = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
     temperature = float(options.get("temperature") or 0.0) if options.get("do_sample", True) else 0.0
+    for key, value in options.items():
+        if key not in DECODING and value != NEUTRAL.get(key) and (temperature > 0 or key not in WHEN_SAMPLING):
+            raise LmEvalError(f"task '{sample.task}' decodes with {key}: {value!r}, which is not supported here")
     return Prompt(
         sample=sample,
         preamble="",
         contexts=(context,),
         stop=tuple(s for s in ([until] if isinstance(until, str) else until) if s),
-        max_tokens=next((int(options[n]) for n in names if options.get(n)), MAX_GEN_TOKS),
+        max_tokens=next((int(options[n]) for n in NAMES if options.get(n)), MAX_GEN_TOKS),
         draws=Draws(n=repeats, temperature=temperature, top_p=float(options.get("top_p") or 1.0)),
     )
 
@@ -265,6 +320,12 @@ def tags(spec: TaskSpec, groups: Sequence[str]) -> dict[str, list[str]]:
         for tag in sorted(index[given.task.format(category=group)].tags):
             found.setdefault(tag.removeprefix(f"{stem}_").removesuffix("_tasks"), []).append(group)
     return {name: found[name] for name in sorted(found) if len(found[name]) < len(groups)}
+
+
+def forget() -> None:
+    """Open everything anew: a task's file may have changed under a process that lives long."""
+    _opened.cache_clear()
+    _docs.cache_clear()
 
 
 def _given(spec: TaskSpec) -> LmEval:

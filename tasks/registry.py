@@ -56,8 +56,10 @@ class Registry:
     def _expand(self, name: str) -> Iterable[str]:
         if lm_eval_specs.named(name):
             specs, groups = lm_eval_specs.specs(name, self.include)
-            self.tasks.update((s.name, s) for s in specs)
-            self.groups.update((g.name, g) for g in groups)
+            for spec in specs:
+                if self.tasks.setdefault(spec.name, spec) != spec:
+                    raise UserError(f"{name}: '{spec.name}' is chosen already, and otherwise: measure them in two runs")
+            self.groups.update((f"{g.name} {g.metric}", g) for g in groups)
             return [s.name for s in specs]
         if name in self.suites:
             return self.suites[name].tasks

@@ -27,6 +27,7 @@ class Prompt:
     Attributes:
         preamble: the examples; tokenised with the tokenizer's special tokens.
         contexts, continuations: one pair an option; a generation has one context and no continuation.
+        rolling: the continuation is a text that every token of is predicted, in windows.
         stop, max_tokens, draws: how to generate, where the document says it and not the task.
     """
 
@@ -34,6 +35,7 @@ class Prompt:
     preamble: str
     contexts: tuple[str, ...]
     continuations: tuple[str, ...] = ()
+    rolling: bool = False
     stop: tuple[str, ...] = ()
     max_tokens: int = 0
     draws: Draws = GREEDY
@@ -176,7 +178,7 @@ def tokenise(spec: TaskSpec, chunk: Sequence[Prompt], tokenizer: Tokenizer, max_
     for prompt in chunk:
         if spec.seam == "segments":
             pairs = list(_segments(spec, prompt, tokenizer, heads, tails))
-        elif prompt.contexts == ("",) and prompt.continuations:
+        elif prompt.rolling:
             pairs = list(rolling(heads[prompt.continuations[0]], tokenizer.prefix_id, spec.max_length))
         else:
             pairs = list(joint(_contexts(prompt), prompt.continuations, tokenizer, heads, tails))
@@ -244,13 +246,12 @@ def _document(spec: TaskSpec, prompt: Prompt, pairs: Sequence[tuple[Ids, Ids]], 
 def _fault(spec: TaskSpec, prompt: Prompt, pairs: Sequence[tuple[Ids, Ids]], max_tokens: int) -> str:
     if not pairs:
         return "an empty text: there is nothing to ask"
-    rolls = spec.lm_eval is not None and prompt.contexts == ("",)
     for i, (context, answer) in enumerate(pairs):
-        if not len(context) and not rolls:
+        if not len(context) and not prompt.rolling:
             return f"option {i}: empty context, and the tokenizer adds no BOS: nothing to condition on"
         if prompt.continuations and not len(answer):
             return f"option {i} is empty after tokenisation: check the task's delimiters and data"
-        if max(len(answer), max_tokens) >= spec.max_length and not rolls:
+        if max(len(answer), max_tokens) >= spec.max_length and not prompt.rolling:
             return f"option {i}: the answer alone fills max_length {spec.max_length}"
     return ""
 

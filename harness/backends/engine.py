@@ -10,7 +10,7 @@ from typing import Protocol
 from assay.harness.backends.base import NEVER_CUT, Usage
 from assay.harness.backends.decoding import after_reasoning, first_stop
 from assay.harness.backends.verbatim import Verbatim
-from assay.harness.records import Checkpoint
+from assay.harness.records import Checkpoint, utf8
 from assay.tasks.types import Generation, Greedy, Likelihood, LogLikelihood, Sampled
 
 TOKENISATION = "the engine's own, question and answer as one text"
@@ -137,7 +137,7 @@ class Engine:
         self._meter(w.usage for w in found)
         answers = []
         for request, written in zip(requests, found, strict=True):
-            text = after_reasoning(written.text, self._strip)
+            text = utf8(after_reasoning(written.text, self._strip))  # JSON may hold halves of a surrogate pair
             at = first_stop(text, request.stop)
             stopped = written.ended or at is not None
             answers.append(Generation(text=text[:at], stopped=stopped, tokens=written.tokens))

@@ -126,8 +126,7 @@ class Corrupted(Fake):
             return right
         if right:
             return option == sample.target
-        options = len(sample.fields.get("choices") or sample.fields["context_options"])
-        return option == (sample.target - 1) % options
+        return option == (sample.target - 1 if sample.target else 1)
 
 
 class Random(Fake):

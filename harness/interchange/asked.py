@@ -91,7 +91,7 @@ def again(run: Run, spec: TaskSpec, forms: Sequence[str | None]) -> Asked:
             f"task '{spec.name}': run {run.plan.run_id} asked something else than would be rendered now (its spec, its "
             "data or assay has changed since): use the spec, the data and the assay of that run, or measure again"
         )
-    tokenizer = _tokenizer(run, spec) if "chat" in forms else None
+    tokenizer = _tokenizer(run, spec) if "chat" in forms or (spec.lm_eval and spec.draws.chat) else None
     parts = datasets.parts(spec, loaded.rows)
     found: dict[str, Question] = {}
     for part in parts:

@@ -58,3 +58,11 @@ def test_a_budget_counts_what_goes_in_and_what_comes_out():
     budget.charge([Answer(doc_id="1", responses=(), request_sha256="", tokens_in=10**6)])
     with pytest.raises(BudgetSpent, match=r"estimated \$3.0000"):
         budget.demand()
+
+
+def test_what_finished_runs_of_the_same_command_cost_counts(assay):
+    models = ("--model", "random:1", "--model", "random:2")  # the first costs $1.81
+    command = ("run", "demo_sums", *models, "--price", "700:0", "--budget", "1.5")
+    first, second = (assay(*command, check=5).stderr for _ in range(2))
+    assert "random:2: the budget of $1.5 is spent" in first
+    assert "random:2: the budget of $1.5 is spent" in second

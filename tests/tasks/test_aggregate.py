@@ -44,7 +44,7 @@ def test_published_skill_means_are_reproduced(registry, reference):
         values = data["eval_metrics"]["icl"]
         if data["eval_version"] != "v2" or not set(names) <= set(values):
             continue
-        found = {c.name: c.value for c in aggregate.composites(registry, names, values, {}, {})}
+        found = {c.name: c.value for c in aggregate.composites(registry, names, values, {})}
         for skill, stored in data["aggregated_task_categories_centered"].items():
             assert found[f"{skill} (v2)"] == pytest.approx(stored, abs=CLOSE), file
             compared += 1

@@ -1,12 +1,16 @@
 """lm-eval's tasks as ours, without a model."""
 
+import contextlib
 import json
 import math
+import shutil
 from decimal import Decimal
 
 import pytest
 
-from assay.tasks import datasets, encoding, lm_eval_index, registry, render
+from assay.harness import fingerprint
+from assay.harness.records import TaskResult
+from assay.tasks import aggregate, datasets, encoding, lm_eval_index, lm_eval_tasks, registry, render
 from assay.tasks.lm_eval_scoring import number, score
 from assay.tasks.selection import DocRange
 from assay.tasks.types import Answer, Generation, Likelihood, UserError
@@ -121,12 +125,68 @@ def test_a_name_that_lm_eval_lacks_is_said(own, name, said):
         registry.open_registry([own]).select([name])
 
 
-def test_a_metric_that_a_task_lacks_is_said(own):
+def test_a_metric_that_a_task_lacks_is_said_before_anything_is_asked(own):
     (spec,) = registry.open_registry([own]).select(["lm_eval:mine?metric=f1,none"])
-    (prompt,) = render.prompts(spec, *datasets.parts(spec, ()), DocRange(1, 2))
-    answers = tuple(Likelihood(logprob=-1.0, tokens=1, nbytes=1, greedy=False) for _ in range(2))
     with pytest.raises(UserError, match="has no metric 'f1,none'; it has acc,none, acc_norm,none"):
-        score(spec, prompt.sample, Answer(doc_id="1", responses=answers, request_sha256=""))
+        datasets.load(spec)
+
+
+def test_a_changed_prompt_is_another_task_and_a_moved_folder_is_not(own, tmp_path_factory):
+    moved = tmp_path_factory.mktemp("moved")
+    shutil.copytree(own, moved, dirs_exist_ok=True)
+    found = [registry.open_registry([folder]).select(["lm_eval:mine"])[0] for folder in (own, moved)]
+    prints = [fingerprint.task(s, datasets.load(s).git_blob, DocRange()) for s in found]
+    assert prints[0] == prints[1]
+    changed = moved / "mine.yaml"
+    changed.write_text(changed.read_text().replace("{{question}}", "So: {{question}}"))
+    lm_eval_index.manager.cache_clear()
+    lm_eval_tasks.forget()
+    assert fingerprint.task(found[1], datasets.load(found[1]).git_blob, DocRange()) != prints[0]
+
+
+def test_two_tasks_of_one_name_are_not_measured_in_one_run(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "c.txt").write_text(folder)
+    with pytest.raises(UserError, match=r"'text:c.txt' is chosen already"):
+        registry.open_registry().select([f"text:{tmp_path}/a/c.txt", f"text:{tmp_path}/b/c.txt"])
+
+
+@pytest.mark.parametrize(("content", "nbytes"), [(b"one\r\ntwo\r\n", 10), ("a\u2028b".encode(), 5)])
+def test_a_text_is_measured_byte_for_byte(tmp_path, content, nbytes):
+    (tmp_path / "c.txt").write_bytes(content)
+    (spec,) = registry.open_registry().select([f"text:{tmp_path}/c.txt"])
+    (row,) = datasets.load(spec).rows
+    assert len(row["text"].encode()) == nbytes
+
+
+def test_an_empty_text_is_refused(tmp_path):
+    (tmp_path / "e.txt").write_text("")
+    (spec,) = registry.open_registry().select([f"text:{tmp_path}/e.txt"])
+    with pytest.raises(UserError, match="an empty text has no perplexity"):
+        datasets.load(spec)
+
+
+def test_a_group_averages_the_metric_that_it_names():
+    _, groups = lm_eval_index.expand("bbh_zeroshot", ())
+    (group,) = [g for g in groups if g.name == "bbh_zeroshot"]
+    results = {
+        t: TaskResult(task=t, status="ok", n=n, value=0.0, metrics={f"{group.metric},{f}": x for f in group.filters})
+        for t, n, x in zip(group.tasks, range(1, 99), [i / 100 for i in range(99)], strict=False)
+    }
+    (found,) = aggregate.group_means(group, results)
+    assert group.filters == ("flexible-extract",)
+    weights = [r.n if group.by_size else 1 for r in results.values()]
+    means = [next(iter(r.metrics.values())) for r in results.values()]
+    assert found.value == pytest.approx(sum(w * m for w, m in zip(weights, means, strict=True)) / sum(weights))
+
+
+def test_every_group_of_lm_evals_expands_or_says_why_not():
+    index = lm_eval_index.manager(()).task_index
+    for name in (n for n, e in index.items() if e.kind.name == "GROUP"):
+        with contextlib.suppress(UserError):
+            leaves, _ = lm_eval_index.expand(name, ())
+            assert leaves or not index[name].cfg.get("task")
 
 
 def test_groups_and_tags_are_their_tasks():
