@@ -21,7 +21,7 @@ from assay.sandbox.types import SandboxUnavailable
 from assay.tasks import aggregate, datasets, render, scorers
 from assay.tasks.aggregate import CompositeScore
 from assay.tasks.datasets import Loaded, Part
-from assay.tasks.lm_eval_tasks import LmEvalError
+from assay.tasks.lm_eval_opening import LmEvalError
 from assay.tasks.registry import Registry
 from assay.tasks.render import Prompt
 from assay.tasks.selection import DocRange

@@ -68,10 +68,10 @@ def beside(spec: TaskSpec) -> list[Data]:
 
 
 def _fetched_by_lm_eval(spec: TaskSpec) -> Path | None:
-    from assay.tasks import lm_eval_tasks
+    from assay.tasks import lm_eval_opening
 
     try:
-        return lm_eval_tasks.load(spec).where
+        return lm_eval_opening.load(spec).where
     except NoData:
         return None
 
@@ -94,9 +94,9 @@ def load(spec: TaskSpec) -> Loaded:
         DataMismatch: content, row count or archive differs from the spec's pin.
     """
     if not spec.data.path:
-        from assay.tasks import lm_eval_tasks
+        from assay.tasks import lm_eval_opening
 
-        return lm_eval_tasks.load(spec)
+        return lm_eval_opening.load(spec)
     loaded = load_data(spec, spec.data)
     for data in beside(spec):
         other = load_data(spec, data)
@@ -153,9 +153,9 @@ class Part:
 def parts(spec: TaskSpec, rows: Sequence[Row]) -> list[Part]:
     """Split by category where the task has them, categories sorted. Each has its own random generator."""
     if spec.lm_eval:
-        from assay.tasks import lm_eval_tasks
+        from assay.tasks import lm_eval_opening
 
-        return lm_eval_tasks.parts(spec, rows)
+        return lm_eval_opening.parts(spec, rows)
     return by_category(spec, rows)
 
 

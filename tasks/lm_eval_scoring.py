@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from assay.tasks import lm_eval_tasks
+from assay.tasks import lm_eval_opening
 from assay.tasks.aggregate import by_group
 from assay.tasks.spec import TaskSpec
 from assay.tasks.types import Answer, Generation, Likelihood, Sample, Score, Status
@@ -31,10 +31,10 @@ def score(spec: TaskSpec, sample: Sample, answer: Answer) -> Score:
 
     Filters are applied to one document at a time, which for every filter that lm-eval ships is the same as to all.
     """
-    task = lm_eval_tasks.task_of(spec, sample.group)
+    task = lm_eval_opening.opened(spec, sample.group)
     instances = _instances(task, sample, answer)
     raw: dict[str, Any] = {}
-    with lm_eval_tasks.saying(spec, f"document {sample.doc_id}"):
+    with lm_eval_opening.saying(spec, f"document {sample.doc_id}"):
         for ensemble in task._filters:
             ensemble.apply(instances)
             filtered = [x.filtered_resps[ensemble.name] for x in instances]
@@ -60,7 +60,7 @@ def main_metric(spec: TaskSpec, found: Mapping[str, Any]) -> str:
     """The metric that is the task's number: what its spec says, else the first."""
     wanted = spec.lm_eval.metric if spec.lm_eval else ""
     if wanted and wanted not in found:
-        raise lm_eval_tasks.LmEvalError(f"task '{spec.name}' has no metric '{wanted}'; it has {', '.join(found)}")
+        raise lm_eval_opening.LmEvalError(f"task '{spec.name}' has no metric '{wanted}'; it has {', '.join(found)}")
     return wanted or next(iter(found))
 
 
@@ -137,14 +137,14 @@ def aggregate(spec: TaskSpec, scored: Sequence[tuple[Sample, Score]]) -> dict[st
     found: dict[str, float] = {}
     for metric in dict.fromkeys(m for _, s in scored for m in s.raw):
         values = by_group((sample.group, s.raw[metric]) for sample, s in scored if metric in s.raw)
-        with lm_eval_tasks.saying(spec, f"aggregation of {metric}"):
-            means = {g: float(_aggregation(lm_eval_tasks.task_of(spec, g), metric)(v)) for g, v in values.items()}
+        with lm_eval_opening.saying(spec, f"aggregation of {metric}"):
+            means = {g: float(_aggregation(lm_eval_opening.opened(spec, g), metric)(v)) for g, v in values.items()}
         sizes = {g: len(v) for g, v in values.items()}
         plain = sum(means.values()) / len(means)
         found[metric] = _weighted(means, sizes, means) if spec.mean == "micro" else plain
         if spec.mean == "micro":
             found[f"macro {metric}"] = plain
-            for name, members in lm_eval_tasks.tags(spec, sorted(means)).items():
+            for name, members in lm_eval_opening.tags(spec, sorted(means)).items():
                 found[f"{name} {metric}"] = _weighted(means, sizes, members)
     return found
 
@@ -162,7 +162,7 @@ def _aggregation(task: Any, metric: str) -> Any:
 
 def higher_is_better(spec: TaskSpec, group: str, metric: str) -> bool:
     """False for perplexities and their like."""
-    return bool(lm_eval_tasks.task_of(spec, group).higher_is_better().get(metric.rpartition(",")[0], True))
+    return bool(lm_eval_opening.opened(spec, group).higher_is_better().get(metric.rpartition(",")[0], True))
 
 
 def _text(answer: Answer) -> str:

@@ -17,7 +17,7 @@ import pytest
 from assay.harness import runner
 from assay.harness.backends.base import ModelOptions, open_backend
 from assay.harness.marking import Direct
-from assay.tasks import datasets, lm_eval_index, lm_eval_tasks, registry, render
+from assay.tasks import datasets, lm_eval_index, lm_eval_opening, registry, render
 from assay.tasks.selection import DocRange
 from assay.tasks.spec import Draws
 from assay.tasks.types import Answer, Likelihood
@@ -228,5 +228,5 @@ def test_chats_are_lm_evals(beside, chatty, turns):
 def test_a_chat_without_a_template_is_refused(beside):
     folder, _ = beside
     (spec,) = registry.open_registry([folder]).select(["lm_eval:live_norms"])
-    with pytest.raises(lm_eval_tasks.LmEvalError, match="has no chat template"):
+    with pytest.raises(lm_eval_opening.LmEvalError, match="has no chat template"):
         measured(dataclasses.replace(spec, draws=Draws(chat=True)), "", DocRange(0, 1), backend_of("b"))

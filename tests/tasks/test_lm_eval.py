@@ -10,7 +10,7 @@ import pytest
 
 from assay.harness import fingerprint
 from assay.harness.records import TaskResult
-from assay.tasks import aggregate, datasets, encoding, lm_eval_index, lm_eval_tasks, registry, render
+from assay.tasks import aggregate, datasets, encoding, lm_eval_index, lm_eval_opening, registry, render
 from assay.tasks.lm_eval_scoring import number, score
 from assay.tasks.selection import DocRange
 from assay.tasks.types import Answer, Generation, Likelihood, UserError
@@ -99,7 +99,7 @@ def test_a_file_of_json_lines_is_a_document_a_row(tmp_path):
         datasets.load(spec)
 
 
-def test_the_users_lm_eval_tasks_lie_beside_their_specs(own):
+def test_the_users_lm_eval_opening_lie_beside_their_specs(own):
     found = registry.open_registry([own])
     (spec,) = found.select(["lm_eval:mine"])
     assert [p.contexts[0] for p in render.prompts(spec, *datasets.parts(spec, ()), DocRange(0, 2))] == ["q0", "q1"]
@@ -140,7 +140,7 @@ def test_a_changed_prompt_is_another_task_and_a_moved_folder_is_not(own, tmp_pat
     changed = moved / "mine.yaml"
     changed.write_text(changed.read_text().replace("{{question}}", "So: {{question}}"))
     lm_eval_index.manager.cache_clear()
-    lm_eval_tasks.forget()
+    lm_eval_opening.forget()
     assert fingerprint.task(found[1], datasets.load(found[1]).git_blob, DocRange()) != prints[0]
 
 
