@@ -87,7 +87,7 @@ def kill_and_compare(folder, times, seed):
         for _ in range(rng.randint(1, 4)):
             process = start(folder, name)
             try:
-                process.wait(timeout=rng.uniform(0.3, 1.0) * whole)
+                process.communicate(timeout=rng.uniform(0.3, 1.0) * whole)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()

@@ -153,7 +153,14 @@ def running(tmp_path, write_task):
     """A long run that has journaled its first answers: its command line and its process."""
     folder = write_task(choice_rows(20_000), shots=5)
     command = [ASSAY, "run", "mine", "--model", "random:1", "--tasks-dir", folder, "--name", "x"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("runs/x/journal/*.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.05)
