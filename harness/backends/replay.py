@@ -113,6 +113,8 @@ class Replay:
     def _one_by_one(self, document: Document) -> tuple[Response, ...]:
         greedy = [r for r in document.requests if isinstance(r, Greedy)]
         options = [r for r in document.requests if isinstance(r, LogLikelihood)]
+        if options and document.sample.target == "":  # a text, in the windows of the tokenizer that it was asked with
+            return tuple(map(_likelihood, self._row(options[0].key.rpartition("#")[0]).options))
         return (*self.likelihoods(options), *self.generate(greedy))
 
     def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
@@ -127,9 +129,7 @@ class Replay:
             options = self._row(key).options
             if int(number) >= len(options):
                 raise BackendError(f"{self.ref}: {key} has {len(options)} options, option {number} was asked")
-            o = options[int(number)]
-            logprob = float("nan") if o.logprob is None else o.logprob
-            answers.append(Likelihood(logprob=logprob, tokens=o.tokens, nbytes=o.bytes, greedy=o.greedy))
+            answers.append(_likelihood(options[int(number)]))
         return answers
 
     def generate(self, requests: Sequence[Greedy]) -> list[Generation]:
@@ -154,6 +154,11 @@ class Replay:
                 f"{self.ref}: no answer for {key}; ask only what the file covers, with --limit or --docs"
             )
         return self._rows[task, doc_id][0]
+
+
+def _likelihood(o: _Option) -> Likelihood:
+    logprob = float("nan") if o.logprob is None else o.logprob
+    return Likelihood(logprob=logprob, tokens=o.tokens, nbytes=o.bytes, greedy=o.greedy)
 
 
 def _read(path: Path, content: bytes) -> tuple[dict[tuple[str, str], list[_Row]], dict[str, list[_Code]]]:

@@ -1,6 +1,7 @@
 """Runs over tasks in lm-eval's form: what one of them does wrong is its own affair, and nothing is lost."""
 
 import json
+import math
 
 import pyarrow.parquet as pq
 import pytest
@@ -106,3 +107,13 @@ def test_two_files_of_answers_to_different_problems_are_each_scored(assay, tmp_p
     assay("run", "humaneval", "--model", "replay:a.jsonl", "--model", "replay:b.jsonl", check=0)
     scored = [pq.read_table(p).column("doc_id").to_pylist() for p in (tmp_path / "runs").glob("*/samples/*.parquet")]
     assert sorted(scored) == [["HumanEval/0"], ["HumanEval/5"]]
+
+
+def test_a_replayed_text_has_all_its_windows(assay, tmp_path):
+    (tmp_path / "c.txt").write_text("fourteen bytes")
+    windows = [{"logprob": x, "tokens": 3, "bytes": n, "greedy": False} for x, n in ((-10.0, 14), (-90.0, 0))]
+    line = {"task": "text:c.txt", "doc_id": "0", "options": windows}
+    (tmp_path / "said.jsonl").write_text(json.dumps(line) + "\n")
+    assay("run", "text:c.txt", "--model", "replay:said.jsonl", check=0)
+    results = json.loads(next((tmp_path / "runs").glob("*/results.json")).read_text())["tasks"]
+    assert results["text:c.txt"]["value"] == pytest.approx(100 / math.log(2) / 14)
