@@ -38,8 +38,6 @@ store_option = click.option(
 )
 offline_option = click.option("--offline", is_flag=True, envvar="ASSAY_OFFLINE", help="Never touch the network.")
 as_json = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
-
-
 cells_option = click.option(
     "--cells",
     default=0,
