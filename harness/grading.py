@@ -11,7 +11,7 @@ from assay.harness.judging import Judges
 from assay.harness.lanes import Family, Lanes
 from assay.harness.pal import ProgramAided
 from assay.harness.truth import PHASES, CallsTruth, TestsTruth
-from assay.harness.verdicts import Phase, Verdict, read_tests, starved
+from assay.harness.verdicts import Phase, Verdict, read_tests
 from assay.sandbox.cell import values
 from assay.sandbox.pool import Pool, open_pool
 from assay.sandbox.types import Image, Outcome, SandboxUnavailable
@@ -191,17 +191,14 @@ class OwnersRules:
         left = [n for n in phases if n not in found]
         name, phase, expect_s = left[0], phases[left[0]], sum(phases[n].expect_s for n in left)
 
-        def ended(outcome: Outcome, again: bool) -> None:
-            if starved(outcome) and not again:
-                self._lanes.run(phase.job(name, program, expect_s), lambda o: ended(o, True), result)
-                return
+        def ended(outcome: Outcome) -> None:
             found[name] = phase.verdict(name, outcome), outcome
             if len(found) < len(phases) and found[name][0].status == "ok":
                 self._run_calls(phases, program, found, result)
             else:
                 result.set_result(_score(program, found, list(phases)))
 
-        self._lanes.run(phase.job(name, program, expect_s), lambda o: ended(o, False), result)
+        self._lanes.run_fairly(lambda: phase.job(name, program, expect_s), ended, result)
 
     def _run_tests(self, row: Row, known: TestsTruth, program: str, result: Future[Score]) -> None:
         """Against the unit tests; a quick failure is run once more, and said to be flaky if it then passes."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from assay.harness import judging
 from assay.harness.judging import Judges, Tripped
+from assay.harness.verdicts import starved
 from assay.sandbox.pool import Pool
 from assay.sandbox.types import Job, Outcome, SandboxUnavailable
 from assay.tasks.types import Score
@@ -38,6 +39,17 @@ class Lanes:
         """Queue a job, and go on when it has ended, on a thread that may queue more."""
         future = self._pool.submit(job)
         future.add_done_callback(lambda f: self._after.submit(_or_fail, lambda: then(f.result()), result))
+
+    def run_fairly(self, make: Callable[[], Job], then: Callable[[Outcome], None], result: Future[Score]) -> None:
+        """As `run`; a program that others kept from its processor is run once more."""
+
+        def ended(outcome: Outcome) -> None:
+            if starved(outcome):
+                self.run(make(), then, result)
+            else:
+                then(outcome)
+
+        self.run(make(), ended, result)
 
     def sanitised(self, family: Family, text: str, entry_point: str) -> str:
         """The part of an answer that counts, by its owners' sanitiser; all of it where that takes too long."""

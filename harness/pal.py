@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from assay.harness import truth
 from assay.harness.judging import Judges, Tripped
 from assay.harness.lanes import Lanes
-from assay.harness.verdicts import STATUS, starved
+from assay.harness.verdicts import STATUS
 from assay.sandbox.pool import Pool
 from assay.sandbox.types import Calls, Job, Outcome, SandboxUnavailable
 from assay.tasks.code import pal_tasks
@@ -67,14 +67,7 @@ class ProgramAided:
             program = self._lanes.sanitised("evalplus", program, pal_tasks.ENTRY_POINT)
         gold = pal_tasks.gold(self._dataset, sample.fields)
         job = _job(sample.doc_id, program)
-
-        def ended(outcome: Outcome, again: bool) -> None:
-            if starved(outcome) and not again:
-                self._lanes.run(job, lambda o: ended(o, True), result)
-            else:
-                result.set_result(self._score(program, gold, outcome))
-
-        self._lanes.run(job, lambda o: ended(o, False), result)
+        self._lanes.run_fairly(lambda: job, lambda o: result.set_result(self._score(program, gold, o)), result)
 
     def _score(self, program: str, gold: str, outcome: Outcome) -> Score:
         returned = [line.partition(b" ")[2].decode("ascii", "replace") for line in outcome.lines if line[:1] == b"="]
