@@ -58,6 +58,17 @@ def _wilson(groups: Mapping[str, Sequence[float]]) -> Interval:
     return Interval(stderr, float(low), float(high), "wilson")
 
 
+def wilson(p: float, n: float) -> Interval:
+    """95 % interval of a mean of 0/1 values of which only the number is known.
+
+    Args:
+        p: the mean, in [0, 1].
+        n: as many independent values as it weighs; need not be whole.
+    """
+    low, high = proportion_confint(p * n, n, alpha=0.05, method="wilson")
+    return Interval(float(np.sqrt(p * (1 - p) / n)), min(float(low), p), max(float(high), p), "wilson")
+
+
 def _student(values: np.ndarray) -> Interval | None:
     if len(values) < 2:
         return None
