@@ -253,6 +253,11 @@ class RunWriter:
             self.journal(result.task).path.unlink(missing_ok=True)
         return result
 
+    def finish_unsampled(self, results: Iterable[TaskResult]) -> None:
+        """Write results that come without samples, all at once."""
+        self._results |= {r.task: r for r in results}
+        self._write_results([])
+
     def finish(self, composites: Iterable[Mapping[str, Any]], wall_s: float, ended: str) -> None:
         """Write the composites, then the manifest: the run is complete."""
         self._write_results(list(composites))

@@ -11,6 +11,7 @@ from assay.harness.backends.base import ModelOptions, open_backend
 from assay.harness.store import Run
 from assay.tasks import datasets, render
 from assay.tasks.code import render as code_render
+from assay.tasks.datasets import Loaded
 from assay.tasks.registry import Registry, UnknownTask
 from assay.tasks.render import Prompt
 from assay.tasks.selection import DocRange
@@ -33,11 +34,13 @@ class Question:
         row: as published.
         contexts: the text before each continuation, or the one prompt of a written answer.
         continuations: as published; none where the answer was written.
+        examples: what every context begins with and is not the question.
     """
 
     row: Row
     contexts: tuple[str, ...]
     continuations: tuple[str, ...]
+    examples: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,27 +85,51 @@ def again(run: Run, spec: TaskSpec, forms: Sequence[str | None]) -> Asked:
             tokenizer is not here.
         NoData, DataMismatch: the rows are not here, or are not the pinned ones.
     """
-    if spec.data.protected:
-        raise NotAsAsked(f"task '{spec.name}' is protected: its authors ask that rows are not published")
-    loaded = datasets.load(spec)
-    docs = DocRange(*run.plan.docs)
-    if run.plan.tasks.get(spec.name) != fingerprint.task(spec, loaded.git_blob, docs):
-        raise NotAsAsked(
-            f"task '{spec.name}': run {run.plan.run_id} asked something else than would be rendered now (its spec, its "
-            "data or assay has changed since): use the spec, the data and the assay of that run, or measure again"
-        )
+    loaded, docs = _pinned(run, spec), DocRange(*run.plan.docs)
     tokenizer = _tokenizer(run, spec) if "chat" in forms or (spec.lm_eval and spec.draws.chat) else None
     parts = datasets.parts(spec, loaded.rows)
     found: dict[str, Question] = {}
     for part in parts:
         rows = docs.rows(len(part.rows), part.group)
         for at, prompt in zip(rows, render.prompts(spec, part, docs, tokenizer), strict=True):
-            found[prompt.sample.doc_id] = Question(
-                row=part.rows[at],
-                contexts=tuple(_texts(spec, prompt, tokenizer)),
-                continuations=prompt.continuations,
-            )
+            found[prompt.sample.doc_id] = _question(spec, part.rows[at], prompt, tokenizer)
     return Asked(spec=spec, documents=sum(len(p.rows) for p in parts), questions=found)
+
+
+def one(run: Run, spec: TaskSpec, doc_id: str) -> Question:
+    """One question of a task, as `again` has it, without rendering the others and without a model's chat template.
+
+    Raises:
+        NotAsAsked: as for `again`; or lm-eval asked it in a chat, or the task has no such document.
+        NoData, DataMismatch: as for `again`.
+    """
+    loaded = _pinned(run, spec)
+    if spec.lm_eval and spec.draws.chat:
+        raise NotAsAsked(f"task '{spec.name}' was asked in the model's chat template, which is not opened here")
+    for part in datasets.parts(spec, loaded.rows):
+        for at in range(len(part.rows)) if doc_id.startswith(part.group) else ():
+            if datasets.doc_id(spec, part, at) == doc_id:
+                (prompt,) = render.prompts(spec, part, DocRange(at, at + 1))
+                return _question(spec, part.rows[at], prompt, None)
+    raise NotAsAsked(f"task '{spec.name}' has no document '{doc_id}'")
+
+
+def _pinned(run: Run, spec: TaskSpec) -> Loaded:
+    """The rows that a run asked, where nothing that decides their text has changed since."""
+    if spec.data.protected:
+        raise NotAsAsked(f"task '{spec.name}' is protected: its authors ask that rows are not published")
+    loaded = datasets.load(spec)
+    if run.plan.tasks.get(spec.name) != fingerprint.task(spec, loaded.git_blob, DocRange(*run.plan.docs)):
+        raise NotAsAsked(
+            f"task '{spec.name}': run {run.plan.run_id} asked something else than would be rendered now (its spec, its "
+            "data or assay has changed since): use the spec, the data and the assay of that run, or measure again"
+        )
+    return loaded
+
+
+def _question(spec: TaskSpec, row: Row, prompt: Prompt, tokenizer: Tokenizer | None) -> Question:
+    contexts = tuple(_texts(spec, prompt, tokenizer))
+    return Question(row=row, contexts=contexts, continuations=prompt.continuations, examples=prompt.preamble)
 
 
 def _texts(spec: TaskSpec, prompt: Prompt, tokenizer: Tokenizer | None) -> Iterator[str]:

@@ -17,9 +17,9 @@ from typing import Any
 
 from assay.harness import files
 from assay.harness.backends.base import parse_reference
-from assay.harness.files import StoreError
 from assay.harness.interchange import asked, export_samples
 from assay.harness.interchange.asked import Asked
+from assay.harness.interchange.chosen import with_number
 from assay.harness.interchange.export_samples import Record
 from assay.harness.records import TaskResult, utf8
 from assay.harness.store import Run
@@ -80,9 +80,7 @@ def save(run: Run, registry: Registry, names: Sequence[str], out: Path) -> Expor
         StoreError: the run has no such task, or none with a number.
     """
     notes: list[str] = []
-    chosen = [t for t in names or run.results if _has_number(run, t, notes)]
-    if not chosen:
-        raise StoreError(f"run {run.plan.run_id} has nothing to export: {'; '.join(notes) or 'no task is finished'}")
+    chosen = with_number(run, names, notes)
     model = _model(run)
     folder = out / re.sub(r'["<>:/|\\?*\[\]]+', "__", model.name)  # `sanitize_model_name`
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,15 +94,6 @@ def save(run: Run, registry: Registry, names: Sequence[str], out: Path) -> Expor
     text = json.dumps(data, indent=2, ensure_ascii=False)
     files.write(folder / f"results_{stamp}.json", utf8(text).encode())
     return Exported(folder, notes)
-
-
-def _has_number(run: Run, task: str, notes: list[str]) -> bool:
-    if task not in run.results:
-        raise StoreError(f"run {run.plan.run_id} has no task '{task}'; it has: {', '.join(run.results) or 'none yet'}")
-    result = run.results[task]
-    if result.value is None:
-        notes.append(f"{task}: left out, it has no number: {result.message or result.status}")
-    return result.value is not None
 
 
 def _names(tasks: Sequence[str]) -> dict[str, str]:

@@ -7,22 +7,22 @@ one can have, so its number is never taken for one of ours.
 from __future__ import annotations
 
 import dataclasses
-import json
+import hashlib
 import math
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.harness import __version__, fingerprint, records, stats
+from assay.harness import __version__, fingerprint, stats
 from assay.harness.backends import checkpoint
+from assay.harness.interchange import imported
 from assay.harness.interchange.export_lm_eval import IMPORTED
 from assay.harness.interchange.export_samples import is_stderr, stderr_of
-from assay.harness.interchange.import_samples import ForeignFile, Samples, read_samples
+from assay.harness.interchange.import_samples import Samples, read_samples
+from assay.harness.interchange.imported import MOST_COUNT, ForeignFile, Imported, number, plain
 from assay.harness.records import Checkpoint, Plan, TaskResult
-from assay.harness.store import Run, RunWriter, read_run
 
 MARK = "lm-eval import"
 """Begins every fingerprint and identity of an import; those of measured runs are hashes or names of models."""
@@ -31,8 +31,6 @@ STAMP = re.compile(r"_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)$")
 PER_TASK = ("results", "configs", "n-samples", "higher_is_better")
 SECTIONS = (*PER_TASK, "versions", "n-shot", "task_hashes", "group_subtasks", "config")
 """Of a results file: mappings all, the first sort with a mapping for each task."""
-LATEST = 4_102_444_800
-"""2100, in seconds since 1970: a `date` beyond is none."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Of a function that a config holds: another in every process."""
 
@@ -56,19 +54,14 @@ class Foreign:
         return (self.data.get(key) or {}).get(task)
 
 
-def find(path: Path) -> list[Path]:
-    """The results files that a path means: itself, or every `results*.json` in a folder and below.
+def read_all(path: Path) -> Iterator[Imported]:
+    """The runs of a results file, or of every `results*.json` in a folder and below, as they are read.
 
     Raises:
-        ForeignFile: there is none.
+        ForeignFile: there is none, or one is damaged or not lm-eval's; names file, line and remedy.
     """
-    if path.is_file():
-        return [path]
-    found = sorted(path.rglob("results*.json"))
-    if not found:
-        what = "no results*.json here or below" if path.is_dir() else "no such file or folder"
-        raise ForeignFile(f"{path}: {what}: pass what lm-eval wrote to its --output_path")
-    return found
+    remedy = "pass what lm-eval wrote to its --output_path"
+    return (_imported(read(file)) for file in imported.files(path, [f"{imported.BELOW}results*.json"], remedy))
 
 
 def read(path: Path) -> Foreign:
@@ -77,10 +70,8 @@ def read(path: Path) -> Foreign:
     Raises:
         ForeignFile: one of them is damaged or not lm-eval's; names file, line and remedy.
     """
-    try:
-        data = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ForeignFile(f"{path}: not JSON ({error}): the file is cut short or damaged: copy it again") from None
+    content = imported.content(path)
+    data = imported.parse(path, content)
     if not isinstance(data, dict) or not isinstance(data.get("results"), dict) or not data["results"]:
         keys = ", ".join(sorted(data)[:8]) if isinstance(data, dict) else type(data).__name__
         raise ForeignFile(
@@ -92,7 +83,7 @@ def read(path: Path) -> Foreign:
     odd += [k for k in PER_TASK if k not in odd and not all(isinstance(v, dict) for v in sections[k].values())]
     if odd:
         raise ForeignFile(f"{path}: '{odd[0]}' is not what lm-eval writes there: the file was changed: copy it again")
-    bare = Foreign(path=path, sha256=fingerprint.file_sha256(path), data=data, samples={})
+    bare = Foreign(path=path, sha256=hashlib.sha256(content).hexdigest(), data=data, samples={})
     return dataclasses.replace(bare, samples=dict(_samples(bare)))
 
 
@@ -111,12 +102,13 @@ def _samples(foreign: Foreign) -> Iterator[tuple[str, Samples]]:
 
 def _metrics(numbers: Mapping[str, Any]) -> dict[str, float]:
     """Every number of `metric,filter`, in lm-eval's order; NaN included."""
-    wanted = {k: v for k, v in numbers.items() if "," in k and isinstance(v, (int, float))}
-    return {k: float(v) for k, v in wanted.items() if not is_stderr(k)}
+    wanted = {k: v for k, v in numbers.items() if "," in k and not is_stderr(k)}
+    known = {k: v for k, v in wanted.items() if isinstance(v, float) or (isinstance(v, int) and abs(v) < MOST_COUNT)}
+    return {k: float(v) for k, v in known.items()}
 
 
 def _stderrs(numbers: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
-    return ((k, _number(v)) for k, v in numbers.items() if "," in k and is_stderr(k))
+    return ((k, number(v)) for k, v in numbers.items() if "," in k and is_stderr(k))
 
 
 def _effective(foreign: Foreign, task: str) -> int:
@@ -125,21 +117,15 @@ def _effective(foreign: Foreign, task: str) -> int:
     return next((int(n) for n in (counted, said) if isinstance(n, int)), 0)
 
 
-def save(foreign: Foreign, store: Path) -> Run:
-    """Write the run. The same file gives the same run again.
-
-    Raises:
-        StoreError: another process writes it.
-    """
+def _imported(foreign: Foreign) -> Imported:
     plan = _plan(foreign)
-    seconds = _number(foreign.data.get("total_evaluation_time_seconds"))
-    with RunWriter(store, plan, fresh=True) as out:
-        for task in _leaves(foreign):
-            samples = foreign.samples.get(task)
-            table = records.table(samples.rows) if samples else None
-            out.finish_task(_result(foreign, task, plan.tasks[IMPORTED + task]), table)
-        out.finish(_composites(foreign), seconds or 0.0, plan.created)
-    return read_run(store / plan.run_id)
+    return Imported(
+        plan=plan,
+        results=[_result(foreign, task, plan.tasks[IMPORTED + task]) for task in _leaves(foreign)],
+        composites=list(_composites(foreign)),
+        samples={IMPORTED + task: found.rows for task, found in foreign.samples.items()},
+        wall_s=number(foreign.data.get("total_evaluation_time_seconds")) or 0.0,
+    )
 
 
 def _leaves(foreign: Foreign) -> list[str]:
@@ -151,18 +137,15 @@ def _plan(foreign: Foreign) -> Plan:
     data, config = foreign.data, dict(foreign.data.get("config") or {})
     source, arguments = str(config.get("model") or data.get("model_source") or "unknown"), config.get("model_args")
     name = str(data.get("model_name") or source) if arguments else source  # without arguments lm-eval makes one up
-    label = name.rstrip("/").rpartition("/")[2] if name[0] in "/." else name.replace("/", "--")
-    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in label).strip("-.")
+    label = plain(name.rstrip("/").rpartition("/")[2] if name[0] in "/." else name.replace("/", "--"))
     known = {"dtype": config.get("model_dtype"), "revision": config.get("model_sha") or config.get("model_revision")}
-    begun = _number(data.get("date"))
-    begun = begun if begun is not None and 0 <= begun < LATEST else None
     packages = {"lm-eval": data.get("lm_eval_version"), "transformers": data.get("transformers_version")}
     return Plan(
-        run_id=f"{safe[-80:] or 'model'}-lm-eval-{foreign.sha256[:8]}",
-        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
+        run_id=imported.run_id(label, "lm-eval", foreign.sha256),
+        created=imported.moment(number(data.get("date"))),
         assay_version=__version__,
         identity={
-            "model": f"{MARK}: {source} {_said(arguments)}".strip(),
+            "model": plain(f"{MARK}: {source} {_said(arguments)}".strip(), 2_000),
             "engine": _engine(foreign),
             **{k: str(v) for k, v in known.items() if v},
         },
@@ -234,7 +217,7 @@ def _result(foreign: Foreign, task: str, mark: str) -> TaskResult:
         task=IMPORTED + task,
         status="incomplete" if main not in finite else "partial" if part else "ok",
         fingerprint=mark,
-        version=int(_number(foreign.part("versions", task)) or 1),
+        version=int(number(foreign.part("versions", task)) or 1),
         n=n or (len(samples.rows) if samples else 0),
         counts={"ok": len(samples.rows)} if samples else {},
         metrics=finite | {k: v for k, v in _stderrs(numbers) if v is not None},
@@ -243,7 +226,7 @@ def _result(foreign: Foreign, task: str, mark: str) -> TaskResult:
     )
     if main not in finite:
         return result
-    result = dataclasses.replace(result, value=finite[main], stderr=_number(numbers.get(stderr_of(main))))
+    result = dataclasses.replace(result, value=finite[main], stderr=number(numbers.get(stderr_of(main))))
     return _with_interval(result, samples)
 
 
@@ -270,15 +253,6 @@ def _composites(foreign: Foreign) -> Iterator[Mapping[str, Any]]:
             yield {
                 "name": f"{IMPORTED}{group} {name}",
                 "value": value if math.isfinite(value) else None,
-                "stderr": _number(numbers.get(stderr_of(name))),
+                "stderr": number(numbers.get(stderr_of(name))),
                 "missing": [],
             }
-
-
-def _number(value: Any) -> float | None:
-    """A finite number, also one that is written as text; None of anything else."""
-    try:
-        found = float(value)
-    except (TypeError, ValueError):
-        return None
-    return found if math.isfinite(found) else None

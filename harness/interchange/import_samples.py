@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.harness.interchange.export_lm_eval import HASHES
+from assay.harness.interchange.imported import EMPTY, ForeignFile
 from assay.harness.records import utf8
-from assay.tasks.types import UserError
 
 OPTIONS = ("multiple_choice", "loglikelihood")
 ROLLING = "loglikelihood_rolling"
-
-
-class ForeignFile(UserError):
-    """Another tool's file is damaged or not what it should be; the message names file, fault and remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +104,6 @@ def _add(rows: dict[str, dict[str, Any]], sample: Mapping[str, Any], names: Sequ
         row["extracted"] = None if kind in (*OPTIONS, ROLLING) else _text(sample["filtered_resps"])
         if score is None:
             row["note"] = f"{names[0]}: lm-eval keeps no number of a sample"
-
-
-EMPTY: Mapping[str, Any] = dict.fromkeys(("group", "cluster", "note", "stderr"), "") | {
-    "draw": 0,
-    "status": "ok",
-    "score": None,
-    "correct": None,
-}
 
 
 def _answer(sample: Mapping[str, Any], kind: str) -> dict[str, Any]:
