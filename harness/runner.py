@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -76,16 +76,22 @@ def finish(registry: Registry, out: RunWriter, wall_s: float, kept: Sequence[Com
         wall_s: seconds that it took.
         kept: composites that the run has already; those that can't be had from the registry stay.
     """
-    whole = {t: r for t, r in out.results.items() if r.value is not None and r.status != "partial"}
-    values = {t: r.value for t, r in whole.items() if r.value is not None}
-    stderrs = {t: r.stderr for t, r in whole.items() if r.stderr is not None}
-    found = aggregate.composites(registry, list(out.plan.tasks), values, stderrs)
-    for group in registry.groups.values():
-        found += aggregate.group_means(group, whole) if set(group.tasks) <= set(out.plan.tasks) else []
+    found = composites(registry, list(out.plan.tasks), out.results)
     known = {c.name for c in found}
     found += [c for c in kept if c.name not in known]
     ended = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     out.finish(map(dataclasses.asdict, found), wall_s, ended)
+
+
+def composites(registry: Registry, asked: Sequence[str], results: Mapping[str, TaskResult]) -> list[CompositeScore]:
+    """Every composite and group mean whose tasks were all asked for, from those with a number of the whole task."""
+    whole = {t: r for t, r in results.items() if r.value is not None and r.status != "partial"}
+    values = {t: r.value for t, r in whole.items() if r.value is not None}
+    stderrs = {t: r.stderr for t, r in whole.items() if r.stderr is not None}
+    found = aggregate.composites(registry, asked, values, stderrs)
+    for group in registry.groups.values():
+        found += aggregate.group_means(group, whole) if set(group.tasks) <= set(asked) else []
+    return found
 
 
 def run_task(spec: TaskSpec, docs: DocRange, backend: Backend, out: RunWriter, means: Means) -> TaskResult:

@@ -254,9 +254,8 @@ class RunWriter:
         return result
 
     def finish_unsampled(self, results: Iterable[TaskResult]) -> None:
-        """Write results that come without samples, all at once."""
+        """Take results that come without samples; `finish` writes them."""
         self._results |= {r.task: r for r in results}
-        self._write_results([])
 
     def finish(self, composites: Iterable[Mapping[str, Any]], wall_s: float, ended: str) -> None:
         """Write the composites, then the manifest: the run is complete."""

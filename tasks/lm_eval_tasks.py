@@ -55,7 +55,7 @@ def prompts(spec: TaskSpec, part: Part, wanted: Sequence[int], tokenizer: Tokeni
                 apply_chat_template=spec.draws.chat,
                 chat_template=chat.get("chat_template"),
             )
-            prompt = _prompt(_sample(spec, task, part, i), made if isinstance(made, list) else [made])
+            prompt = _prompt(sample(spec, part, i), made if isinstance(made, list) else [made])
         cap = settings(spec).max_tokens if prompt.max_tokens else 0
         yield replace(prompt, max_tokens=cap or prompt.max_tokens)
 
@@ -109,8 +109,9 @@ def _prompt(sample: Sample, instances: Sequence[Any]) -> Prompt:
     )
 
 
-def _sample(spec: TaskSpec, task: Any, part: Part, i: int) -> Sample:
-    doc = part.rows[i]
+def sample(spec: TaskSpec, part: Part, i: int) -> Sample:
+    """The sample of one document of a part."""
+    task, doc = opened(spec, part.group), part.rows[i]
     return Sample(
         task=spec.name,
         doc_id=f"{part.group}/{i}" if part.group else str(i),
