@@ -12,7 +12,7 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "assay needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hf,api,code,dev,math]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hf,api,code,board,dev,math]'
 	mkdir -p .links/assay
 	for p in harness tasks sandbox leaderboard; do ln -sfn ../../$$p .links/assay/$$p; done
 	touch $@
@@ -21,7 +21,7 @@ setup-docker: setup
 	sandbox/setup-docker.sh $(BIN)/python
 
 demo: setup
-	$(BIN)/assay demo
+	$(BIN)/assay demo $(addprefix --published ,$(wildcard $(ASSAY_REFERENCE)/dclm))
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

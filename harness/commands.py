@@ -156,13 +156,30 @@ def _run_one(
             runner.run(registry, specs, docs, backend, out, replace(means, progress=bar))
         finally:
             bar.close()
-        return store.read_run(out.path)
+        found = store.read_run(out.path)
+    _index(found, registry)
+    return found
+
+
+def _index(run: store.Run, registry: Registry) -> None:
+    """Show the run to the site. That it can't be shown spoils nothing."""
+    from assay.harness.index import Index  # SQLAlchemy is slow to import
+
+    try:
+        Index(run.path.parent, registry).record(run)
+    except (UserError, OSError) as error:
+        click.echo(f"assay: {run.plan.run_id} is not in the site's index: {error}; later: assay reindex", err=True)
 
 
 def grade(run_path: Path, options: Mapping[str, Any]) -> int:
     """Run a run's kept programs again and score them anew, without its model; the exit code."""
     registry = open_registry(options["tasks_dirs"])
     kept = store.read_run(run_path)
+    if "imported" in kept.plan.environment:
+        raise UserError(
+            f"run {kept.plan.run_id} is imported: its verdicts are another tool's; judge its answers here with "
+            "'assay run TASK --model replay:FILE' of the samples that it was made from"
+        )
     draws = session.parse_draws(kept.plan.options)
     specs = [
         s
@@ -184,6 +201,7 @@ def grade(run_path: Path, options: Mapping[str, Any]) -> int:
             if all(out.result(t) for t in kept.plan.tasks):
                 runner.finish(registry, out, 0.0, [CompositeScore(**c) for c in kept.composites])
     found = store.read_run(run_path)
+    _index(found, registry)
     click.echo(views.run(found))
     return exits.OK if all(found.results[s.name].value is not None for s in specs) else exits.PARTIAL
 

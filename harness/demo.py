@@ -17,8 +17,13 @@ from assay.tasks import datasets
 from assay.tasks.registry import SPECS, open_registry
 
 
-def main(folder: Path) -> None:
-    """Train, measure, print the table and what to type next."""
+def main(folder: Path, published: Path | None = None) -> None:
+    """Train, measure, print the table and what to type next.
+
+    Args:
+        folder: where checkpoints and runs go.
+        published: DCLM's published results, to stand beside them on the board.
+    """
     bar = commands.Bar("training")
     click.echo(
         f"training three toy checkpoints in {folder} (half a minute on two cores; kept for the next time)", err=True
@@ -41,6 +46,8 @@ def main(folder: Path) -> None:
     }
     commands.run(["demo"], [models], options)
     _code(options)
+    if published is not None:
+        _beside(published, options["store"])
     where = f"--store {folder}/runs"
     click.echo(
         f"""
@@ -48,9 +55,22 @@ Later checkpoints score better. Next:
   assay show latest {where}                            one checkpoint's numbers, with intervals
   assay samples latest demo_sums --wrong {where}       what the last one still gets wrong
   assay preview demo_sums --model hf:{paths[-1]}  the exact prompt and token ids
+  assay board {where}                                  all of it in a browser: intervals, flips, samples
   assay run dclm-core --model hf:YOUR_CHECKPOINT --limit 64     your own
 (assay lives in .venv/bin: run 'source .venv/bin/activate' first)"""
     )
+
+
+def _beside(published: Path, runs: Path) -> None:
+    """Import DCLM's published results into the demo's store."""
+    from assay.harness.index import Index
+    from assay.harness.interchange import import_dclm, imported
+
+    found = import_dclm.read_all(published)
+    for one in found:
+        imported.save(one, runs)
+    Index(runs, open_registry()).sync()
+    click.echo(f"\n{len(found)} published results of DCLM's stand beside them on the board, without samples.")
 
 
 def _code(options: dict[str, Any]) -> None:

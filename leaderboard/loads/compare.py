@@ -1,0 +1,286 @@
+"""Two runs, item by item: on which tasks they differ, how sure that is, and what can't be compared.
+
+`a` is the baseline and `b` the candidate: every difference is b minus a.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from assay.harness import comparing
+from assay.harness.comparing import Difference
+from assay.leaderboard import queries
+from assay.leaderboard.queries import Source
+from assay.leaderboard.text import interval, plain
+
+EVERYTHING = "every task"
+UNPAIRED = 0.01
+"""Share of a task's documents that one side may lack; beyond it, what is left is another set of questions."""
+SAME = 1e-6
+"""A number and the mean of its samples' scores may differ by this much."""
+TESTED = (
+    *("task", "value_a", "value_b", "delta", "low", "high", "p", "lost", "gained", "n", "flip_rate", "mde"),
+    *("test", "note", "left_out"),
+)
+REFUSED = ("task", "fault", "reason", "value_a", "low_a", "high_a", "value_b", "low_b", "high_b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Two runs.
+
+    Attributes:
+        differences: by task, of those that both asked alike and both have samples of.
+        tested: the same with the published values; one row a task, columns `TESTED`.
+        refused: one row a task that can't be paired, columns `REFUSED`; `fault` is `different`, `aggregates` or `one`.
+    """
+
+    differences: Mapping[str, Difference]
+    tested: pd.DataFrame
+    refused: pd.DataFrame
+
+
+def load(source: Source, a: str, b: str) -> Compared:
+    """Every task that either run has."""
+    found = queries.results(source, run_ids={a, b})
+    left, right = (found[found["run_id"] == run].set_index("task") for run in (a, b))
+    means = queries.tasks(source).set_index("task")["mean"]
+    differences: dict[str, Difference] = {}
+    tested, refused = [], []
+    for task in sorted({*left.index, *right.index}):
+        sides = [{**frame.loc[task], "task": task} if task in frame.index else {} for frame in (left, right)]
+        fault, reason = unlike(source, *sides)
+        pair: Difference | str | None = None
+        if not fault:
+            pair, left_out = _paired(source, task, sides, macro=means.get(task) == "macro")
+            fault, reason = ("different", pair) if isinstance(pair, str) else ("", "")
+        values = {
+            f"{k}_{side}": x.get(k) for side, x in zip("ab", sides, strict=True) for k in ("value", "low", "high")
+        }
+        if isinstance(pair, Difference):
+            differences[task] = pair
+            tested.append({"task": task, **values, **asdict(pair), "left_out": left_out})
+        else:
+            refused.append({"task": task, "fault": fault, "reason": reason, **values})
+    return Compared(
+        differences=differences,
+        tested=pd.DataFrame(tested, columns=list(TESTED)).astype({"p": float, "mde": float}),
+        refused=pd.DataFrame(refused, columns=list(REFUSED)),
+    )
+
+
+def unlike(source: Source, a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[str, str]:
+    """Why two results of one task can't be paired, as a kind and in words; "" and "" where they can.
+
+    Args:
+        source: of the index.
+        a: row of `queries.results`, {} where the run lacks the task.
+        b: the same of the other run.
+    """
+    sides = {"A": a, "B": b}
+    lacking = {name: side.get("message", "") for name, side in sides.items() if not side or not _measured(side)}
+    if lacking:
+        have = next((name for name in sides if name not in lacking), "neither run")
+        said = next(filter(None, lacking.values()), "")
+        return "one", f"only {have} has it".replace("only neither", "neither") + (f": {said}" if said else "")
+    bare = [name for name, side in sides.items() if not side["sampled"]]
+    if bare:
+        return "aggregates", f"no samples of {' and '.join(bare)}, only the published number"
+    if not a["fingerprint"] or a["fingerprint"] != b["fingerprint"]:
+        return "different", _asked_otherwise(source, a, b)
+    if not (a["higher_is_better"] and b["higher_is_better"]):
+        return "different", "lower is better here: no share of right answers"
+    return "", ""
+
+
+def _measured(side: Mapping[str, Any]) -> bool:
+    return bool(side["sampled"]) or pd.notna(side["value"])
+
+
+def _asked_otherwise(source: Source, a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+    """What makes two fingerprints differ, as far as the records tell."""
+    if a["version"] != b["version"]:
+        return f"asked by versions {a['version']} and {b['version']} of the task"
+    rows = [queries.run(source, side["run_id"]).get("rows_asked", "") for side in (a, b)]
+    if rows[0] != rows[1]:
+        return f"A asked {rows[0]}, B {rows[1]}"
+    judged = [queries.result(source, side["run_id"], a["task"]).get("checker", {}) for side in (a, b)]
+    other = [k for k in sorted({*judged[0], *judged[1]}) if judged[0].get(k) != judged[1].get(k)]
+    if other:
+        return f"judged otherwise: {other[0]} {judged[0].get(other[0], '–')} and {judged[1].get(other[0], '–')}"
+    return "asked otherwise: the task's spec, its data or assay's way of asking is another"
+
+
+def _paired(
+    source: Source, task: str, sides: Sequence[Mapping[str, Any]], *, macro: bool
+) -> tuple[Difference | str, int]:
+    """The difference on the documents that both have a score for, or why there is none; and how many were left out."""
+    scores = [_scores(source, side["run_id"], task) for side in sides]
+    both = scores[0].merge(scores[1], how="outer", left_index=True, right_index=True, suffixes=("_a", "_b"))
+    known = both.dropna(subset=["score_a", "score_b"])
+    for name in "ab":
+        lacking = int(both[f"score_{name}"].isna().sum())
+        if lacking > UNPAIRED * len(both):
+            return f"{name.upper()} has no score for {lacking} of {len(both)} items", len(both) - len(known)
+    groups = known["group_a"].tolist() if macro and known["group_a"].any() else None
+    for name, side, own in zip("AB", sides, scores, strict=True):
+        mean = own.groupby("group")["score"].mean().mean() if groups else own["score"].mean()
+        if pd.notna(side["value"]) and abs(side["value"] - mean) > SAME:
+            return f"{name}'s number is not the mean of its samples' scores: no test of items is one of it", 0
+    try:
+        found = comparing.difference(
+            known["score_a"].to_numpy(),
+            known["score_b"].to_numpy(),
+            groups=groups,
+            clusters=known["cluster_a"].tolist() if known["cluster_a"].any() else None,
+        )
+    except ValueError:
+        return "its scores are no shares between 0 and 1", 0
+    return found or "no item has a score", len(both) - len(known)
+
+
+def _scores(source: Source, run_id: str, task: str) -> pd.DataFrame:
+    """Mean score of each document over its draws; NaN where the machine lost every one."""
+    found = queries.samples(source, run_id, task, ("doc_id", "score", "group", "cluster"))
+    if found["doc_id"].is_unique:
+        return found.set_index("doc_id")
+    return found.groupby("doc_id", sort=False).agg({"score": "mean", "group": "first", "cluster": "first"})
+
+
+def suites_of(source: Source, compared: Compared) -> list[str]:
+    """Suites of which at least one task could be paired."""
+    suites = queries.suites(source)
+    return [str(s) for s, rows in suites.groupby("suite", sort=True) if {*rows["task"]} & {*compared.differences}]
+
+
+def only(source: Source, compared: Compared, suite: str) -> Compared:
+    """The tasks of one suite."""
+    if suite == EVERYTHING:
+        return compared
+    suites = queries.suites(source)
+    wanted = set(suites[suites["suite"] == suite]["task"])
+    return Compared(
+        differences={k: d for k, d in compared.differences.items() if k in wanted},
+        tested=compared.tested[compared.tested["task"].isin(wanted)],
+        refused=compared.refused[compared.refused["task"].isin(wanted)],
+    )
+
+
+def judged(tested: pd.DataFrame, alpha: float) -> pd.DataFrame:
+    """The tested tasks by effect, largest gain first, with Holm's p over all of them.
+
+    Returns:
+        the columns of `tested` and `holm`; `state`: `better`, `worse` or `not told apart`; `said`: the note in words.
+    """
+    found = tested.sort_values(["delta", "task"], ascending=[False, True]).reset_index(drop=True)
+    found["holm"] = found["task"].map(_holm(tuple(zip(found["task"], found["p"], strict=True)))).astype(float)
+    found["state"] = np.where(found["holm"] <= alpha, np.where(found["delta"] > 0, "better", "worse"), "not told apart")
+    found["said"] = [_said(r) for r in found.to_dict("records")]
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _holm(p: tuple[tuple[str, float], ...]) -> dict[str, float | None]:
+    """The same at every level; kept, for statsmodels collects all garbage of the process each time."""
+    return comparing.holm(dict(p))
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    if row["note"] or row["state"] != "not told apart" or not abs(row["delta"]) < row["mde"]:
+        return str(row["note"])
+    return f"underpowered below {100 * row['mde']:.1f} points"
+
+
+def verdict(found: pd.DataFrame, alpha: float, a: str, b: str) -> tuple[str, str]:
+    """What the comparison says: a state, and Markdown that is safe to show.
+
+    Args:
+        found: from `judged`, not empty.
+        alpha: level of the family.
+        a: how the baseline is called.
+        b: how the candidate is called.
+
+    Returns:
+        `identical`, `better`, `worse`, `mixed` or `not told apart`; and the words.
+    """
+    a, b = plain(a), plain(b)
+    tests = int(found["p"].notna().sum())
+    many = f"{len(found)} tasks" if len(found) > 1 else plain(found["task"].iloc[0])
+    if not (found["lost"] + found["gained"]).any():
+        items = int(found["n"].sum())
+        return "identical", f"**Identical answers**: {a} and {b} score alike on all {items:,} items of {many}."
+    better, worse = (int((found["state"] == s).sum()) for s in ("better", "worse"))
+    of = many if len(found) == 1 else f"{better + worse} of {many}"
+    state = "mixed" if better and worse else "better" if better else "worse" if worse else "not told apart"
+    heads = {
+        "mixed": f"**Mixed**: {b} is better than {a} on {better} and worse on {worse} of {many}",
+        "not told apart": f"**Not told apart**: on {many} nothing differs between {a} and {b} beyond chance",
+    }
+    how = f"Holm's correction over {tests} tests" if tests > 1 else "one test" if tests else "too few items to test"
+    most = found.loc[found["delta"].abs().idxmax()]
+    what = "The difference" if len(found) == 1 else f"The largest difference, on {plain(most['task'])},"
+    said = [
+        f"{heads.get(state, f'**{b} is {state} than {a}** on {of}')} ({how}, α = {alpha:g}).",
+        f"{what} is {100 * most['delta']:+.1f} points, 95 % [{100 * most['low']:+.1f}, {100 * most['high']:+.1f}]: "
+        f"{most['lost']:,} lost and {most['gained']:,} gained of {most['n']:,} items.",
+    ]
+    few = int((found["note"] == "too few flips to decide").sum())
+    if few:
+        said.append(f"On {few} of them fewer than {comparing.FEW_FLIPS} answers changed: too few to decide.")
+    return state, " ".join(said)
+
+
+def composites(source: Source, compared: Compared, a: str, b: str) -> list[dict[str, Any]]:
+    """The composites that either run has: published values, and the paired difference where every task has one.
+
+    Returns:
+        name, suite, value, low and high of both, missing (tasks without a pair), found (`CompositeDifference` or None).
+    """
+    found = queries.composites(source, run_ids={a, b})
+    sides = {side: found[found["run_id"] == run].set_index("name") for side, run in (("a", a), ("b", b))}
+    suites, known = queries.suites(source), queries.tasks(source).set_index("task")
+    rows = []
+    for c in queries.composite_definitions(source).itertuples():
+        if not any(c.name in side.index for side in sides.values()):
+            continue
+        names = suites[suites["suite"] == c.suite]["task"].tolist()
+        baselines = known.reindex(names)[f"baseline_{c.baseline}"].dropna().to_dict()
+        missing = [n for n in names if n not in compared.differences or n not in baselines]
+        parts = {n: compared.differences[n] for n in names if n not in missing}
+        whole = None if missing else comparing.composite_difference(parts, baselines, known["data"].to_dict())
+        values = {f"{k}_{name}": side[k].get(c.name) for name, side in sides.items() for k in ("value", "low", "high")}
+        rows.append({"name": c.name, "suite": c.suite, **values, "missing": missing, "found": whole})
+    return sorted(rows, key=lambda r: (not r["name"].startswith("core"), r["name"].endswith("v1"), r["name"]))
+
+
+def presented(found: pd.DataFrame) -> pd.DataFrame:
+    """The columns that people read of `judged`; differences in percentage points."""
+    points = {"B − A": "delta", "from": "low", "to": "high", "sees": "mde"}
+    frame = pd.DataFrame({name: (100 * found[column]).round(2) for name, column in points.items()})
+    frame.insert(0, "task", found["task"])
+    plain_columns = {
+        **{"lost": "lost", "gained": "gained", "items": "n", "flip rate": "flip_rate", "p": "p", "p, Holm": "holm"},
+        **{"note": "said", "A": "value_a", "B": "value_b", "test": "test", "left out": "left_out"},
+    }
+    frame = frame.assign(**{name: found[column] for name, column in plain_columns.items()})
+    order = ["task", "B − A", "from", "to", "p, Holm", "note", "lost", "gained", "items", "flip rate", "p", "sees"]
+    return frame[[*order, "A", "B", "test", "left out"]]
+
+
+def side_by_side(wholes: Sequence[Mapping[str, Any]], refused: pd.DataFrame) -> pd.DataFrame:
+    """Values with their own intervals, and why they are not compared; `wholes` are of `composites`."""
+    of = pd.DataFrame([w for w in wholes if w["missing"]], columns=[*REFUSED, "name"])
+    of = of.assign(task=of["name"], reason="a mean over tasks that can't all be paired")[list(REFUSED)]
+    rows = pd.concat([of, refused], ignore_index=True) if len(of) else refused
+    frame = rows[["task", "reason"]].rename(columns={"reason": "why"})
+    for side in "ab":
+        frame[side.upper()] = rows[f"value_{side}"].astype(float).round(4)
+        pairs = zip(rows[f"low_{side}"], rows[f"high_{side}"], strict=True)
+        frame[f"{side.upper()} 95 %"] = [interval(low, high) for low, high in pairs]
+    return frame

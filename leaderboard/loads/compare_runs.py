@@ -1,0 +1,110 @@
+"""What two runs are, beside their numbers: settings in which they differ, and how much the same weights differ."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from assay.harness import index_tables as t
+from assay.leaderboard import queries
+from assay.leaderboard.loads import compare
+from assay.leaderboard.queries import Source
+
+MOST = 10
+"""Newest runs of the same weights among which the one is sought that was asked most of the same."""
+PARTS = ("identity", "options", "environment")
+PLACES = ("options store", "options name", "options fresh", "options yes", "options offline")
+"""Where and how a run is kept, not what was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """The same weights measured twice.
+
+    Attributes:
+        items, flips: answered by both, and scored otherwise, over `tasks` tasks.
+    """
+
+    run: str
+    twin: str
+    tasks: int
+    items: int
+    flips: int
+
+    @property
+    def rate(self) -> float:
+        """Share of answers that changed though the model did not."""
+        return self.flips / self.items
+
+
+def neighbours(runs: pd.DataFrame) -> tuple[str, str]:
+    """What to compare when nobody says: the newest run, after the one before it, of its own series where there is one.
+
+    Args:
+        runs: `queries.runs` by run_id, at least one, newest last.
+    """
+    newest = runs.iloc[-1]
+    before = runs.iloc[:-1]
+    own = before[before["series"] == newest["series"]]
+    found = own if len(own) else before if len(before) else runs
+    return str(found.index[-1]), str(runs.index[-1])
+
+
+def settings(source: Source, a: str, b: str) -> pd.DataFrame:
+    """What differs between two runs: setting, A and B as text; nothing that is the same."""
+    sides = [dict(_settings(queries.run(source, run))) for run in (a, b)]
+    names = [n for n in dict.fromkeys([*sides[0], *sides[1]]) if sides[0].get(n) != sides[1].get(n)]
+    rows = [(n, *(side.get(n, "–") for side in sides)) for n in names if n not in PLACES]
+    return pd.DataFrame(rows, columns=["setting", "A", "B"])
+
+
+def _settings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for part in PARTS:
+        yield from _flat(part, run.get(part) or {})
+    for name in ("rows_asked", "assay_version", "evidence", "step", "tokens", "parameters", "series"):
+        yield name.replace("_", " "), "–" if run.get(name) in (None, "") else str(run[name])
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{name} {key}", inner)
+    else:
+        yield name, str(value)
+
+
+def same_weights(source: Source, a: str, b: str) -> bool:
+    """Whether two runs measured one and the same model, by its hash."""
+    weights = [queries.run(source, run).get("identity", {}).get("model") for run in (a, b)]
+    return bool(weights[0]) and weights[0] == weights[1]
+
+
+def floor(source: Source, a: str, b: str, tasks: Collection[str]) -> Floor | None:
+    """How much the weights of A, or of B, differ from themselves on these tasks; None without a twin."""
+    for run in (a, b):
+        twin = _twin(source, run, tasks)
+        if twin:
+            found = compare.load(source, run, twin).tested
+            found = found[found["task"].isin(tasks)]
+            if len(found):
+                flips = int((found["lost"] + found["gained"]).sum())
+                return Floor(run=run, twin=twin, tasks=len(found), items=int(found["n"].sum()), flips=flips)
+    return None
+
+
+def _twin(source: Source, run: str, tasks: Collection[str]) -> str | None:
+    """Another run of the same weights, the one that was asked most of these tasks alike."""
+    weights = queries.run(source, run).get("identity", {}).get("model")
+    if not weights:
+        return None
+    same = sa.select(t.runs.c.run_id).where(t.runs.c.identity["model"].as_string() == weights, t.runs.c.run_id != run)
+    newest = source.frame(same.order_by(t.runs.c.created.desc()).limit(MOST))["run_id"].tolist()
+    found = queries.results(source, run_ids=[run, *newest], tasks=tasks)
+    found = found[found["sampled"] & (found["fingerprint"] != "")]
+    own = found[found["run_id"] == run][["task", "fingerprint"]]
+    alike = found[found["run_id"] != run].merge(own, on=["task", "fingerprint"])["run_id"].value_counts()
+    return str(alike.index[0]) if len(alike) else None

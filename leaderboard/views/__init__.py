@@ -1,0 +1,1 @@
+"""What each page looks like: widgets in, frames and charts shown, one module a page."""
