@@ -81,13 +81,14 @@ def _sync(store: Path, tasks_dirs: Sequence[Path]) -> int:
     from tqdm import tqdm
 
     from assay.harness.index import Index
+    from assay.harness.interchange.imported import plain
 
     if not store.is_dir():
         raise UserError(f"no folder {store}: measure something (assay run ... --store {store}), or try: make demo")
     with tqdm(desc="reading", unit=" runs", file=sys.stderr, disable=None) as bar:
         done = Index(store, open_registry(tasks_dirs)).sync(lambda _: bar.update())
     for run, why in done.left_out.items():
-        click.echo(f"assay: left out {run}: {why}", err=True)
+        click.echo(f"assay: left out {plain(run)}: {plain(why, 1_000)}", err=True)
     total = done.unchanged + len(done.added)
     click.echo(f"{total} runs in the index: {len(done.added)} read, {len(done.removed)} forgotten", err=True)
     return len(done.left_out)

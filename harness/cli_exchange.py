@@ -72,13 +72,13 @@ def add_to(main: click.Group, friendly: Option, store_option: Option, tasks_dir:
 
 def _index(runs: Sequence[Any], store: Path) -> None:
     """Show the runs to the site. That they can't be shown spoils nothing."""
-    from assay.harness.index import Index
-
     try:
+        from assay.harness.index import Index
+
         index = Index(store, open_registry())
         for run in runs:
             index.record(run)
-    except (UserError, OSError) as error:
+    except Exception as error:  # whatever it is, the runs are kept
         click.echo(f"assay: not in the site's index: {error}; later: assay reindex", err=True)
 
 

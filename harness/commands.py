@@ -163,11 +163,11 @@ def _run_one(
 
 def _index(run: store.Run, registry: Registry) -> None:
     """Show the run to the site. That it can't be shown spoils nothing."""
-    from assay.harness.index import Index  # SQLAlchemy is slow to import
-
     try:
+        from assay.harness.index import Index  # SQLAlchemy is slow to import
+
         Index(run.path.parent, registry).record(run)
-    except (UserError, OSError) as error:
+    except Exception as error:  # whatever it is, the run is measured and kept
         click.echo(f"assay: {run.plan.run_id} is not in the site's index: {error}; later: assay reindex", err=True)
 
 

@@ -270,6 +270,11 @@ def detectable(flip_rate: float, n: int, alpha: float = 0.05, power: float = 0.8
     return float(effect) * math.sqrt(flip_rate)
 
 
+def _error(d: Difference) -> float:
+    """Standard error of a difference; what its interval leaves open, where few flips, or flips alone, show none."""
+    return d.stderr if d.stderr > 0 and d.lost + d.gained >= FEW_FLIPS else (d.high - d.low) / (2 * Z)
+
+
 def composite_difference(
     parts: Mapping[str, Difference], baselines: Mapping[str, float], kin: Mapping[str, str]
 ) -> CompositeDifference:
@@ -282,9 +287,7 @@ def composite_difference(
     """
     if not parts:
         raise ValueError("a composite of no tasks has no difference")
-    errors = {t: d.stderr for t, d in parts.items()}
-    if not any(errors.values()):  # the same answers everywhere: what the tasks' intervals leave open
-        errors = {t: (d.high - d.low) / (2 * Z) for t, d in parts.items()}
+    errors = {task: _error(d) for task, d in parts.items()}
     stderr = composite_stderr(errors, baselines, kin)
     delta = sum(d.delta / (1 - baselines[t]) for t, d in parts.items()) / len(parts)
     return CompositeDifference(

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
+from annotated_types import Ge, Le
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from assay.harness.records import Plan
 from assay.tasks.types import UserError
 
 FILE = "board.yaml"
+DAMAGED = "what the run says of its model is damaged, and left out"
+Count = Annotated[int, Ge(0), Le(2**63 - 1)]
+"""What a database holds."""
+Amount = Annotated[float, Ge(0), Le(1e40)]
+GENERIC = {
+    "checkpoint",
+    "checkpoints",
+    "ckpt",
+    "ckpts",
+    "hf",
+    "model",
+    "models",
+    "output",
+    "outputs",
+    "runs",
+    "weights",
+}
+"""Folder names that say nothing of the training run below which they lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +54,10 @@ class Facts:
     dataset: str = ""
     openness: str = ""
     licence: str = ""
-    parameters: int | None = None
-    active_parameters: int | None = None
-    tokens: int | None = None
-    flops: float | None = None
+    parameters: Count | None = None
+    active_parameters: Count | None = None
+    tokens: Count | None = None
+    flops: Amount | None = None
     notes: tuple[str, ...] = field(default=())
     links: tuple[str, ...] = field(default=())
 
@@ -103,16 +122,29 @@ def read(store: Path) -> Known:
 
 def of(plan: Plan, known: Known) -> Facts:
     """All that is known of a run: `board.yaml` first, then its import, then its plan."""
-    brought = plan.environment.get("facts") or {}
-    names = {f.name for f in dataclasses.fields(Facts)}
-    said = {k: tuple(v) if isinstance(v, list) else v for k, v in brought.items() if k in names}
-    said = {k: getattr(plan.checkpoint, k) for k in ("parameters", "tokens")} | said
-    said.setdefault("series", series(plan))
+    said = asdict(brought(plan))
+    said["series"] = said["series"] or series(plan)
+    said |= {k: said[k] or count(getattr(plan.checkpoint, k)) for k in ("parameters", "tokens")}
     for about in known.models:
         if any(fnmatchcase(name, about.match) for name in (plan.checkpoint.label, plan.run_id, said["series"])):
-            given = {n: getattr(about.facts, n) for n in names}
-            said |= {n: v for n, v in given.items() if v not in ("", None, ())}
+            said |= {n: v for n, v in asdict(about.facts).items() if v not in ("", None, ())}
     return Facts(**said)
+
+
+def brought(plan: Plan) -> Facts:
+    """What an import says of its model; a note instead where that can't be read, for a run is anybody's file."""
+    found = plan.environment.get("facts") or {}
+    names = {f.name for f in dataclasses.fields(Facts)}
+    try:
+        said = {k: v for k, v in dict(found).items() if k in names}
+        return TypeAdapter(Facts).validate_json(json.dumps(said))
+    except (TypeError, ValueError, RecursionError):
+        return Facts(notes=(DAMAGED,))
+
+
+def count(value: object) -> int | None:
+    """A number that a database holds; None of anything else."""
+    return value if isinstance(value, int) and 0 <= value < 2**63 else None
 
 
 def series(plan: Plan) -> str:
@@ -121,5 +153,8 @@ def series(plan: Plan) -> str:
         return plan.checkpoint.label
     _, _, place = str(plan.options.get("model", "")).partition(":")
     name, _, revision = place.partition("@")
-    found = name if revision else PurePosixPath(place).parent.name
-    return found or plan.checkpoint.label
+    if revision:
+        return name
+    above = [part for part in PurePosixPath(place).parent.parts if part not in ("/", ".", "..")]
+    shown = above[-2:] if above and above[-1].lower() in GENERIC else above[-1:]
+    return "/".join(shown) or plan.checkpoint.label

@@ -29,6 +29,10 @@ WAIT_S = 30
 """How long a writer waits for another, in seconds."""
 
 
+class IndexRefused(UserError):
+    """The database did not take what was written, or is another store's; what the index had stays."""
+
+
 class IndexMissing(UserError):
     """There is no index, or one that this version can't read; the message says how to make it."""
 
@@ -45,8 +49,12 @@ class Synced:
 
 def url_of(store_path: Path, url: str | None = None) -> str:
     """Where a store's index is: `url`, else `$ASSAY_INDEX`, else SQLite in the store."""
-    found = url or os.environ.get("ASSAY_INDEX") or f"sqlite:///{store_path.resolve() / FILE}"
+    found = url or os.environ.get("ASSAY_INDEX") or _beside(store_path)
     return found.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _beside(store_path: Path) -> str:
+    return f"sqlite:///{store_path.resolve() / FILE}"
 
 
 def connect(store_path: Path, url: str | None = None, *, write: bool = False) -> sa.Engine:
@@ -127,6 +135,8 @@ class Index:
         store_path.mkdir(parents=True, exist_ok=True)
         self._engine = connect(store_path, url, write=True)
         self._known = facts.read(store_path)
+        self._registry_rows = indexing.registry_rows(registry)
+        self._registry_digest = fingerprint.digest(self._registry_rows)
         with self._friendly():
             self._prepare()
 
@@ -136,7 +146,7 @@ class Index:
             yield
         except SQLAlchemyError as error:
             place = sa_safe(url_of(self._store))
-            raise UserError(f"index {place}: {str(error.__cause__ or error).splitlines()[0]}") from None
+            raise IndexRefused(f"index {place}: {str(error.__cause__ or error).splitlines()[0]}") from None
 
     def _prepare(self) -> None:
         """Make the tables; an index of another version goes first. Another process may be doing the same."""
@@ -187,7 +197,7 @@ class Index:
                     db.execute(sa.insert(table), found)
             marked = [m for m in self._known.marks if _speaks_of(m, run_id, said.series, run.plan.checkpoint.label)]
             if marked:
-                db.execute(sa.insert(t.marks), [asdict(m) | {"run_id": run_id} for m in marked])
+                db.execute(sa.insert(t.marks), [indexing.plain(asdict(m) | {"run_id": run_id}) for m in marked])
             self._say(db, stamp=uuid.uuid4().hex)
 
     def sync(self, progress: Callable[[str], object] = lambda _: None) -> Synced:
@@ -207,12 +217,19 @@ class Index:
                 if run.plan.run_id != path.name:
                     raise UserError(f"its folder must bear its name, {run.plan.run_id}")
                 self._record(run, digest)
-            except (UserError, OSError, ValueError) as error:
-                done.left_out[path.name] = str(error)
+            except IndexRefused:
+                raise
+            except Exception as error:  # one damaged run, which may be anybody's, must not hide the others
+                done.left_out[path.name] = f"{type(error).__name__}: {error}"
                 continue
             seen.add(run.plan.run_id)
             done.added.append(run.plan.run_id)
         gone = sorted(set(have) - seen)
+        if gone and not seen and url_of(self._store) != _beside(self._store):
+            raise IndexRefused(
+                f"index {sa_safe(url_of(self._store))} holds {len(gone)} runs, none of which {self._store} has: is it "
+                "another store's? Point ASSAY_INDEX to a database of its own, or drop that one's tables"
+            )
         with self._friendly(), self._engine.begin() as db:
             for table in (t.runs, *t.OF_RUN, t.marks):
                 for run_id in gone:
@@ -224,24 +241,24 @@ class Index:
 
     def _describe(self) -> None:
         """The registry's tasks and suites, where they changed."""
-        rows = indexing.registry_rows(self._registry)
-        digest = fingerprint.digest(rows)
-        if self._said("registry") == digest:
-            return
-        with self._friendly(), self._engine.begin() as db:
-            self._say(db, registry=digest)
-            for table in t.OF_REGISTRY:
-                db.execute(sa.delete(table))
-                db.execute(sa.insert(table), rows[table.name])
+        with self._friendly():
+            if self._said("registry") == self._registry_digest:
+                return
+            with self._engine.begin() as db:
+                self._say(db, registry=self._registry_digest)
+                for table in t.OF_REGISTRY:
+                    db.execute(sa.delete(table))
+                    if rows := self._registry_rows[table.name]:
+                        db.execute(sa.insert(table), rows)
 
     def _digest(self, path: Path) -> str:
-        """Of all that an index keeps of a run: its files' seals, and what board.yaml says."""
+        """Of all that an index keeps of a run: its files' seals, what board.yaml says, the composites' tasks."""
         seals = [
             fingerprint.file_sha256(path / name)
             for name in ("plan.json", "results.json", "manifest.json")
             if (path / name).is_file()
         ]
-        return fingerprint.digest([seals, json.loads(json.dumps(asdict(self._known)))])
+        return fingerprint.digest([seals, json.loads(json.dumps(asdict(self._known))), self._registry_digest])
 
 
 def _speaks_of(mark: facts.Mark, *names: str) -> bool:

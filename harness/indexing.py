@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.harness import ranking
-from assay.harness.facts import Facts
+from assay.harness.facts import Facts, count
 from assay.harness.records import Plan, TaskResult
 from assay.harness.store import Run
 from assay.tasks import aggregate
@@ -25,6 +27,7 @@ RESULT = (
     *("centred_v1", "centred_v2", "higher_is_better", "message"),
 )
 """Columns of a result that are its attributes."""
+HASH = re.compile("[0-9a-f]{64}")
 Row = dict[str, Any]
 
 
@@ -45,7 +48,7 @@ def rows_of(run: Run, said: Facts, registry: Registry) -> Rows:
     row = facts | {
         "run_id": plan.run_id,
         "label": plan.checkpoint.label,
-        "step": plan.checkpoint.step,
+        "step": count(plan.checkpoint.step),
         "evidence": evidence(run),
         "rows_asked": rows_asked(plan),
         "complete": run.complete,
@@ -64,19 +67,36 @@ def rows_of(run: Run, said: Facts, registry: Registry) -> Rows:
         "notes": list(said.notes),
         "links": list(said.links),
     }
-    return Rows(_plain(row), [_plain(_result(plan.run_id, r)) for r in every], _composites(run, registry))
+    results = [plain(_result(plan.run_id, r)) for r in every]
+    return Rows(plain(row), results, list(map(plain, _composites(run, registry))))
 
 
-def _plain(row: Row) -> Row:
-    """Without the one character that PostgreSQL's text can't hold."""
-    return {k: v.replace("\0", "\\x00") if isinstance(v, str) else v for k, v in row.items()}
+def plain(row: Row) -> Row:
+    """Without what PostgreSQL can't hold: zero bytes in text, NaN and infinities in JSON."""
+    return {k: _plain(v) for k, v in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\\x00")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(_plain(k)): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def measured(mark: str) -> bool:
+    """Whether a fingerprint is one of what assay measures, a hash; an import's says whose it is."""
+    return HASH.fullmatch(mark) is not None
 
 
 def evidence(run: Run) -> str:
     """How far a run's numbers can be checked from what the store holds of it."""
+    imported = "imported" in run.plan.environment or not all(map(measured, filter(None, run.plan.tasks.values())))
     if not any(r.samples_sha256 for r in run.results.values()):
-        return "aggregates only" if "imported" in run.plan.environment else "no samples"
-    return "imported with samples" if "imported" in run.plan.environment else "measured"
+        return "aggregates only" if imported else "no samples"
+    return "imported with samples" if imported else "measured"
 
 
 def rows_asked(plan: Plan) -> str:
@@ -109,8 +129,9 @@ def _composites(run: Run, registry: Registry) -> list[Row]:
         row = {"run_id": run.plan.run_id, "name": c["name"], "value": c["value"], "stderr": c["stderr"]}
         row |= {"missing": list(c["missing"]), "paired": False, "draws": None}
         definition = registry.composites.get(c["name"])
-        if definition is not None and c["value"] is not None:
-            specs = [registry.tasks[name] for name in registry.suites[definition.suite].tasks]
+        tasks = registry.suites[definition.suite].tasks if definition else ()
+        if definition is not None and c["value"] is not None and set(tasks) <= set(run.results):
+            specs = [registry.tasks[name] for name in tasks]
             kept = _draws(run, specs, definition.baseline, draws)
             sampled = all(run.results[s.name].samples_sha256 for s in specs)
             row |= {"draws": None if kept is None else kept.astype("<f4").tobytes(), "paired": sampled}

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from assay.harness import fingerprint, records, store
+from assay.harness import facts, fingerprint, indexing, records, store
 from assay.harness.files import read_json
 from assay.harness.records import Plan, TaskResult
 from assay.harness.store import Run
@@ -231,6 +231,12 @@ def _of_plan(one: _Folder, run: Run) -> Iterator[Finding]:
     elif run.plan.docs != (0, None, None):
         rows = f"rows {start}:{'' if stop is None else stop}" + (f", a sample of {limit} of them" if limit else "")
         yield one.says("", f"a part of each task: {rows}", PART, "warn")
+    foreign = [t for t, mark in run.plan.tasks.items() if mark and not indexing.measured(mark)]
+    if bool(foreign) != ("imported" in run.plan.environment):
+        what = f"{foreign[0]} has a fingerprint of another tool's" if foreign else "it says that it was imported"
+        yield one.says("plan.json", f"{what}, and the rest of the plan says otherwise")
+    if facts.DAMAGED in facts.brought(run.plan).notes:
+        yield one.says("plan.json", facts.DAMAGED)
     if odd := sorted(run.plan.tasks.keys() ^ run.results.keys()):
         yield one.says("results.json", f"its tasks are not those of the plan: {', '.join(odd)}")
     for name, result in run.results.items():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from assay.harness import indexing
 from assay.harness.records import TaskResult
 from assay.harness.store import Run
 from assay.harness.submission.findings import Finding, Level
 
-MEASURED = re.compile("[0-9a-f]{64}")
 CHANGED = "send the run as assay wrote it: nothing in it may be changed by hand"
 """The remedy of whatever an honest run cannot have."""
 
@@ -30,7 +29,7 @@ class Claim:
     @property
     def foreign(self) -> bool:
         """Another tool measured it: what assay measures has a hash for a fingerprint."""
-        return MEASURED.fullmatch(self.run.plan.tasks[self.task]) is None
+        return not indexing.measured(self.run.plan.tasks[self.task])
 
     @property
     def result(self) -> TaskResult:

@@ -23,7 +23,7 @@ def standing(frame: pd.DataFrame, score: str) -> Any:
     """Scores with 95 % intervals, best on top; filled marks can't be told from the leader, whose interval is shaded.
 
     Args:
-        frame: model, run_id, value, low, high, tied; best first.
+        frame: model, run_id, value, low, high, tied, leads; best first.
         score: the axis title.
     """
     drawn = frame.assign(name=unique_labels(frame, "model", "run_id"), state=frame["tied"].map(_tied))
@@ -41,7 +41,7 @@ def standing(frame: pd.DataFrame, score: str) -> Any:
         shape=alt.Shape("state:N", scale=alt.Scale(domain=list(_STATES), range=["circle", "diamond"]), title=None),
         fill=alt.condition("datum.tied", alt.value(BLUE), alt.value("transparent")),
     )
-    leader = drawn[drawn["tied"]].head(1).dropna(subset=["low", "high"])
+    leader = drawn[drawn["leads"]].dropna(subset=["low", "high"])
     shade = alt.Chart(leader).mark_rect(opacity=0.12, color=BLUE).encode(x="low:Q", x2="high:Q")
     return (shade + whiskers + marks).properties(height=alt.Step(20))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pandas as pd
@@ -62,36 +63,55 @@ def load(source: Source, board: Board, score: str) -> dict[str, pd.DataFrame]:
         board: one of `boards`.
         score: `centred` or `raw`, of the tasks' columns.
     """
-    names = tasks_of(source, board)
+    runs = queries.runs(source)
+    names = [name for name in tasks_of(source, board) if name not in runs]
     found = queries.results(source, tasks=names)
     column = f"centred_{board.baseline}" if score == "centred" else "value"
     wide = found.pivot(index="run_id", columns="task", values=column).reindex(columns=names)
-    runs = queries.runs(source)
-    table = runs[runs["run_id"].isin(found["run_id"])].merge(wide, left_on="run_id", right_index=True)
-    sums = found.groupby("run_id").agg(items=("n", "sum"), measured=("value", "count"))
+    table = runs.drop(columns=["infra", "failed"]).merge(wide, left_on="run_id", right_index=True)
+    found["infra"] = [c.get("infra_error", 0) for c in found["counts"]]
+    found["failed"] = [sum(n for s, n in c.items() if s not in ("ok", "infra_error")) for c in found["counts"]]
+    sums = found.groupby("run_id").agg(items=("n", "sum"), infra=("infra", "sum"), failed=("failed", "sum"))
     table = table.merge(sums, left_on="run_id", right_index=True, how="left")
     for name in filter(None, (board.composite, beside(board.composite))):
         one = queries.composites(source, name).drop(columns=["name", "paired"]).set_index("run_id")
         table = table.join(one.add_prefix(f"{name} "), on="run_id")
-    marked = queries.marks(source)
-    noted = marked[marked["kind"] == "contamination"].groupby("run_id")["text"].agg("; ".join)
+    noted = _marks(source, names)
     table["marks"] = [noted.get(run_id, "") for run_id in table["run_id"]]
-    return {"table": _with_ranks(source, table.reset_index(drop=True), board), "tasks": pd.DataFrame({"task": names})}
+    versions = found[found["value"].notna()].groupby("task")["version"].agg(lambda v: sorted(set(v)))
+    mixed = versions[versions.map(len) > 1].rename("versions").reset_index()
+    table = _with_ranks(source, table.reset_index(drop=True), board)
+    return {"table": table, "tasks": pd.DataFrame({"task": names}), "mixed": mixed}
+
+
+def _marks(source: Source, tasks: Sequence[str]) -> dict[str, str]:
+    """Contamination of the board's tasks, by run."""
+    found: dict[str, str] = {}
+    marked = queries.marks(source)
+    for mark in marked[marked["kind"] == "contamination"].itertuples():
+        if any(fnmatchcase(task, mark.task) for task in tasks):
+            said = f"{mark.task}: {mark.text}"
+            found[mark.run_id] = f"{found[mark.run_id]}; {said}" if mark.run_id in found else said
+    return found
 
 
 def _with_ranks(source: Source, table: pd.DataFrame, board: Board) -> pd.DataFrame:
-    """The table with rank intervals, among the runs that asked the same rows; best first, what has no number last."""
+    """The table with rank intervals among the runs that asked the same rows, best first; then those without a rank."""
     if not board.composite:
-        return table.assign(rank="", tied=False, resolution=None)
+        return table.assign(rank="", tied=False, leads=False, resolution=None)
     groups = table["rows_asked"].unique().tolist()
     ranked_rows = ALL_ROWS if ALL_ROWS in groups or not groups else groups[0]
     among = table[table["rows_asked"] == ranked_rows]["run_id"].tolist()
     ranks = queries.ranks(source, board.composite, among).set_index("run_id")
+    leader = ranks.index[0] if len(ranks) else ""
     table = table.join(ranks, on="run_id")
     pairs = zip(table["rank_low"], table["rank_high"], strict=True)
     table["rank"] = ["" if pd.isna(a) else f"{a:.0f}" if a == b else f"{a:.0f}–{b:.0f}" for a, b in pairs]
     table["tied"] = table["tied"].eq(True)
-    return table.sort_values(f"{board.composite} value", ascending=False, na_position="last", kind="stable")
+    table["leads"] = table["run_id"] == leader
+    table["unranked"] = table["rank"] == ""
+    order = ["unranked", f"{board.composite} value"]
+    return table.sort_values(order, ascending=[True, False], na_position="last", kind="stable")
 
 
 def tasks_of(source: Source, board: Board) -> list[str]:
@@ -134,6 +154,8 @@ def apply(table: pd.DataFrame, filters: Sequence[Filter]) -> pd.DataFrame:
 
 def searched(table: pd.DataFrame, text: str) -> pd.Series:
     """Rows whose model, series, family or data contain every word of the search."""
+    if table.empty:
+        return pd.Series(True, index=table.index)
     hay = table[["label", "series", "family", "dataset"]].fillna("").agg(" ".join, axis=1).str.lower()
     keep = pd.Series(True, index=table.index)
     for word in text.lower().split():
@@ -164,6 +186,7 @@ def presented(shown: pd.DataFrame, board: Board, columns: Sequence[str]) -> pd.D
         value, error = shown[f"{board.composite} value"], shown[f"{board.composite} stderr"]
         frame[board.composite] = value
         frame["95 % ±"] = queries.Z * error
+        frame["resolution"] = shown["resolution"]
         frame["without"] = [missing(m) for m in shown[f"{board.composite} missing"]]
         other = beside(board.composite)
         if other:

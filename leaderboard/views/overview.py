@@ -117,12 +117,17 @@ def view() -> None:
         most = max(filters, key=lambda f: int((~f.keep).sum()))
         st.info(f"No run is left. “{plain(most.said)}” removed the most: {(~most.keep).sum()} of {len(table)}.")
         return
+    if len(frames["mixed"]):
+        st.warning(
+            f"Numbers of several versions stand side by side: {plain(', '.join(frames['mixed']['task']))}. Measure the "
+            "older runs again, or compare two runs to see which tasks were asked alike."
+        )
     names = frames["tasks"]["task"].tolist()
     heads = [n for n in HEADLINES if n in names] or names
     columns = shell.several("cols", "Task columns", names, placeholder="Eight headline tasks") or heads[:SHOWN]
     _table(shown, board, columns)
     if board.composite:
-        _standing(shown, board)
+        _standing(shown, table, board)
 
 
 def _nothing(source: Source) -> None:
@@ -161,6 +166,9 @@ def _looks(frame: pd.DataFrame, board: Board, columns: Sequence[str]) -> dict[st
         "rank": c.TextColumn("rank", help="95 % interval of the rank, by bootstrap over items", pinned=True),
         "model": c.LinkColumn("model", display_text=r"#(.*)$", pinned=True, width="medium"),
         "95 % ±": c.NumberColumn("± 95 %", format="%.3f"),
+        "resolution": c.NumberColumn(
+            "resolution", format="%.2f", help="Items there are, over those that it takes to tell it from the next below"
+        ),
         "without": c.TextColumn("without", help="Tasks that lack a number: no mean is taken over the rest"),
         "failed": c.NumberColumn("failed", help="Samples without an answer that can be judged: timeouts, no answer"),
         "lost": c.NumberColumn("lost", help="Samples that the machine lost: never counted as wrong"),
@@ -172,19 +180,22 @@ def _looks(frame: pd.DataFrame, board: Board, columns: Sequence[str]) -> dict[st
     return looks | {name: c.NumberColumn(name, format="%.3f") for name in columns}
 
 
-def _standing(shown: pd.DataFrame, board: Board) -> None:
-    """The thirty best, with their intervals."""
-    best = shown[shown[f"{board.composite} value"].notna()].head(charts.TOP)
+def _standing(shown: pd.DataFrame, table: pd.DataFrame, board: Board) -> None:
+    """The thirty best of those shown that have a rank, with their intervals."""
+    best = shown[~shown["unranked"]].head(charts.TOP)
     if best.empty:
-        st.info(f"No run has every task of {board.suite}, so {board.composite} is N/A for all; the column says which.")
+        st.info(
+            f"None of these runs has a rank: {plain(board.composite)} needs every task of {plain(board.suite)}, with "
+            "its error, on the same rows as the others. The table says what is missing."
+        )
         return
-    frame = pd.DataFrame({"run_id": best["run_id"], "model": best["label"], "rank": best["rank"], "tied": best["tied"]})
+    frame = best[["run_id", "label", "rank", "tied", "leads"]].rename(columns={"label": "model"})
     for part in ("value", "low", "high"):
         frame[part] = best[f"{board.composite} {part}"]
-    first, tied = plain(frame["model"].iloc[0]), int(best["tied"].sum())
-    if tied:
-        found = f"{first} leads; {tied - 1} more can't be told from it (filled marks)."
-    else:
-        found = f"{first} is the best of those shown" + ("." if best["rank"].any() else ", which have no rank.")
-    sentence = f"The best {len(frame)} by {plain(board.composite)}, with 95 % intervals. {found}"
+    leader = plain(table[table["leads"]]["label"].iloc[0])
+    tied = int((table["tied"] & ~table["leads"]).sum())
+    behind = f"{tied} more can't be told from it (filled marks)" if tied else "every other is surely behind it"
+    hidden = "" if best["leads"].any() else " It is not among those shown."
+    sentence = f"The best {len(frame)} shown, by {plain(board.composite)}, with 95 % intervals. "
+    sentence += f"{leader} leads all {int((~table['unranked']).sum())} that have a rank; {behind}.{hidden}"
     shell.chart(charts.standing(frame, board.composite), sentence, frame, key="standing")

@@ -349,6 +349,17 @@ def composite(pairs, baselines=None, kin=None):
     return composite_difference(parts, baselines or dict.fromkeys(parts, 0.0), kin or {})
 
 
+def test_a_composite_proves_nothing_by_flips_that_prove_nothing():
+    n = 1_000
+    few = np.zeros(n), np.r_[np.ones(4), np.zeros(n - 4)]
+    same = np.zeros(n), np.zeros(n)
+    assert difference(*few).p > 0.1
+    assert composite({"few": few, **{f"same {i}": same for i in range(21)}}).p > 0.1
+    found = composite({"all": (np.zeros(32), np.ones(32)), "some": (np.tile([0.0, 1.0, 1.0], 20), np.ones(60))})
+    assert found.shares["all"] > 0
+    assert found.low < found.delta < found.high
+
+
 def test_a_composite_is_the_mean_of_centred_differences():
     pairs = {"a": flipped(10, 4, 100), "b": flipped(6, 20, 200)}
     found = composite(pairs, {"a": 0.5, "b": 0.25})

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assay.harness import files, runner, session
+from assay.harness import files, indexing, runner, session, store
 from assay.harness.backends.base import ModelOptions, open_backend
 from assay.harness.grading import Grading
 from assay.harness.records import SAMPLES
@@ -827,3 +827,20 @@ def test_nothing_of_a_submission_is_imported_from_the_folder_it_is_validated_in(
     for name in ("assay", "pyarrow", "numpy"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from a stranger')")
     assay("submit", "validate", copy.parent, cwd=tmp_path, check=0)
+
+
+def test_a_run_without_answers_is_not_believed_because_it_names_another_tool(honest, tmp_path, registry):
+    run = tampering.copied(honest, tmp_path / "s" / "copy")
+    tasks = files.unseal(run / "plan.json")["tasks"]
+    tampering.edit_plan(run, tasks=dict.fromkeys(tasks, "x"))
+    tampering.edit_results(run, lambda r: [t.update(fingerprint="x") for t in r["tasks"].values()])
+    assert any(f.level == "fail" and "another tool" in f.what for f in validate(tmp_path / "s", registry))
+    assert indexing.evidence(store.read_run(run)) == "imported with samples"
+
+
+@pytest.mark.parametrize("facts", [[1], {"tokens": 10**30}, {"tokens": "x"}])
+def test_facts_that_no_board_can_show_are_found(honest, tmp_path, registry, facts):
+    run = tampering.copied(honest, tmp_path / "s" / "copy")
+    environment = files.unseal(run / "plan.json")["environment"]
+    tampering.edit_plan(run, environment={**environment, "facts": facts})
+    assert any(f.level == "fail" and "damaged" in f.what for f in validate(tmp_path / "s", registry))
