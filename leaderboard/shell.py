@@ -143,7 +143,14 @@ def plain_table(frame: pd.DataFrame, *, key: str, label: str = "As a plain table
     pages = max(1, -(-len(frame) // PER_PAGE))
     page = st.number_input("Page", 1, pages, key=f"{key}_page") if pages > 1 else 1
     rows = frame.iloc[(int(page) - 1) * PER_PAGE : int(page) * PER_PAGE]
-    st.table(plain_frame(rows.round(4)).astype(object).where(rows.notna().to_numpy(), "–"), hide_index=True)
+    st.table(plain_frame(rows.map(_cell).astype(object).where(rows.notna().to_numpy(), "–")), hide_index=True)
+
+
+def _cell(value: Any) -> str:
+    """A cell as text, for a column of numbers and dashes is of no type; 4 digits of what is no whole number."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value + 0.0:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
 
 
 def permalink() -> str:

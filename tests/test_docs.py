@@ -41,7 +41,10 @@ def test_the_readme_names_what_the_makefile_has(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-COMMANDS = ("run", "show", "samples", "runs", "list", "data status", "data fetch", "preview", "doctor")
+COMMANDS = (
+    *("run", "show", "samples", "runs", "list", "data status", "data fetch", "preview", "doctor"),
+    *("board", "reindex", "demo", "submit validate"),
+)
 
 
 def test_every_command_and_option_is_documented(assay):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-SHIPPED = (".py", ".yaml", ".jsonl", "py.typed", "Dockerfile", "requirements.txt", ".sh")
+SHIPPED = (".py", ".yaml", ".jsonl", "py.typed", "Dockerfile", "requirements.txt", ".sh", ".toml")
 PACKAGES = ("harness", "tasks", "sandbox", "leaderboard")
 
 

@@ -29,6 +29,7 @@ def scatter(drawn: pd.DataFrame, cost: str, score: str, *, front: bool) -> Any:
         front: draw the front as a step line and grey what it dominates.
     """
     rows = drawn[list(COLUMNS)].assign(label=drawn["label"].map(lambda name: short(visible(name), 64)))
+    rows["shape"] = rows["shape"].map(lambda family: short(visible(family), 36))
     rows["on_front"] = rows["place"].notna() & front
     x = alt.X(
         "cost:Q",

@@ -45,7 +45,7 @@ def _strip(drawn: pd.DataFrame, title: str, guessing: float | None) -> Any:
     common = family.value_counts().head(GROUPS).index
     drawn = drawn.assign(group=family.where(family.isin(common), OTHER))
     drawn["lane"] = drawn.groupby("group").cumcount() % LANES
-    order = drawn.groupby("group")["value"].max().sort_values(ascending=False, kind="stable").index.tolist()
+    order = drawn["group"].unique().tolist()
     rows = drawn[["name", "group", "lane", "value", "low", "high", "state"]]
     y = alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL, grid=True, domain=False, ticks=False))
     lane = alt.YOffset("lane:Q", scale=alt.Scale(domain=[-1, LANES]))

@@ -17,7 +17,7 @@ from assay.harness import comparing
 from assay.harness.comparing import Difference
 from assay.leaderboard import queries
 from assay.leaderboard.queries import Source
-from assay.leaderboard.text import interval, plain
+from assay.leaderboard.text import interval
 
 EVERYTHING = "every task"
 UNPAIRED = 0.01
@@ -58,7 +58,8 @@ def load(source: Source, a: str, b: str) -> Compared:
         fault, reason = unlike(source, *sides)
         pair: Difference | str | None = None
         if not fault:
-            pair, left_out = _paired(source, task, sides, macro=means.get(task) == "macro")
+            answers = [scores(source, side["run_id"], task) for side in sides]
+            pair, left_out = paired([side["value"] for side in sides], answers, macro=means.get(task) == "macro")
             fault, reason = ("different", pair) if isinstance(pair, str) else ("", "")
         values = {
             f"{k}_{side}": x.get(k) for side, x in zip("ab", sides, strict=True) for k in ("value", "low", "high")
@@ -117,21 +118,24 @@ def _asked_otherwise(source: Source, a: Mapping[str, Any], b: Mapping[str, Any])
     return "asked otherwise: the task's spec, its data or assay's way of asking is another"
 
 
-def _paired(
-    source: Source, task: str, sides: Sequence[Mapping[str, Any]], *, macro: bool
-) -> tuple[Difference | str, int]:
-    """The difference on the documents that both have a score for, or why there is none; and how many were left out."""
-    scores = [_scores(source, side["run_id"], task) for side in sides]
-    both = scores[0].merge(scores[1], how="outer", left_index=True, right_index=True, suffixes=("_a", "_b"))
+def paired(values: Sequence[float], answers: Sequence[pd.DataFrame], *, macro: bool) -> tuple[Difference | str, int]:
+    """The difference on the documents that both have a score for, or why there is none; and how many were left out.
+
+    Args:
+        values: the task's number of A and of B; one that is missing is not held against the samples.
+        answers: from `scores`, of each.
+        macro: the number is the mean over categories weighted alike.
+    """
+    both = answers[0].merge(answers[1], how="outer", left_index=True, right_index=True, suffixes=("_a", "_b"))
     known = both.dropna(subset=["score_a", "score_b"])
     for name in "ab":
         lacking = int(both[f"score_{name}"].isna().sum())
         if lacking > UNPAIRED * len(both):
             return f"{name.upper()} has no score for {lacking} of {len(both)} items", len(both) - len(known)
     groups = known["group_a"].tolist() if macro and known["group_a"].any() else None
-    for name, side, own in zip("AB", sides, scores, strict=True):
+    for name, value, own in zip("AB", values, answers, strict=True):
         mean = own.groupby("group")["score"].mean().mean() if groups else own["score"].mean()
-        if pd.notna(side["value"]) and abs(side["value"] - mean) > SAME:
+        if pd.notna(value) and abs(value - mean) > SAME:
             return f"{name}'s number is not the mean of its samples' scores: no test of items is one of it", 0
     try:
         found = comparing.difference(
@@ -145,8 +149,12 @@ def _paired(
     return found or "no item has a score", len(both) - len(known)
 
 
-def _scores(source: Source, run_id: str, task: str) -> pd.DataFrame:
-    """Mean score of each document over its draws; NaN where the machine lost every one."""
+def scores(source: Source, run_id: str, task: str) -> pd.DataFrame:
+    """Mean score of each document over its draws, group, cluster, by doc_id; NaN where the machine lost every one.
+
+    Raises:
+        SamplesUnreadable: the store has them no longer, or damaged.
+    """
     found = queries.samples(source, run_id, task, ("doc_id", "score", "group", "cluster"))
     if found["doc_id"].is_unique:
         return found.set_index("doc_id")
@@ -192,48 +200,11 @@ def _holm(p: tuple[tuple[str, float], ...]) -> dict[str, float | None]:
 
 
 def _said(row: Mapping[str, Any]) -> str:
+    if row["note"] == "identical answers":
+        return "identical scores"
     if row["note"] or row["state"] != "not told apart" or not abs(row["delta"]) < row["mde"]:
         return str(row["note"])
     return f"underpowered below {100 * row['mde']:.1f} points"
-
-
-def verdict(found: pd.DataFrame, alpha: float, a: str, b: str) -> tuple[str, str]:
-    """What the comparison says: a state, and Markdown that is safe to show.
-
-    Args:
-        found: from `judged`, not empty.
-        alpha: level of the family.
-        a: how the baseline is called.
-        b: how the candidate is called.
-
-    Returns:
-        `identical`, `better`, `worse`, `mixed` or `not told apart`; and the words.
-    """
-    a, b = plain(a), plain(b)
-    tests = int(found["p"].notna().sum())
-    many = f"{len(found)} tasks" if len(found) > 1 else plain(found["task"].iloc[0])
-    if not (found["lost"] + found["gained"]).any():
-        items = int(found["n"].sum())
-        return "identical", f"**Identical answers**: {a} and {b} score alike on all {items:,} items of {many}."
-    better, worse = (int((found["state"] == s).sum()) for s in ("better", "worse"))
-    of = many if len(found) == 1 else f"{better + worse} of {many}"
-    state = "mixed" if better and worse else "better" if better else "worse" if worse else "not told apart"
-    heads = {
-        "mixed": f"**Mixed**: {b} is better than {a} on {better} and worse on {worse} of {many}",
-        "not told apart": f"**Not told apart**: on {many} nothing differs between {a} and {b} beyond chance",
-    }
-    how = f"Holm's correction over {tests} tests" if tests > 1 else "one test" if tests else "too few items to test"
-    most = found.loc[found["delta"].abs().idxmax()]
-    what = "The difference" if len(found) == 1 else f"The largest difference, on {plain(most['task'])},"
-    said = [
-        f"{heads.get(state, f'**{b} is {state} than {a}** on {of}')} ({how}, α = {alpha:g}).",
-        f"{what} is {100 * most['delta']:+.1f} points, 95 % [{100 * most['low']:+.1f}, {100 * most['high']:+.1f}]: "
-        f"{most['lost']:,} lost and {most['gained']:,} gained of {most['n']:,} items.",
-    ]
-    few = int((found["note"] == "too few flips to decide").sum())
-    if few:
-        said.append(f"On {few} of them fewer than {comparing.FEW_FLIPS} answers changed: too few to decide.")
-    return state, " ".join(said)
 
 
 def composites(source: Source, compared: Compared, a: str, b: str) -> list[dict[str, Any]]:

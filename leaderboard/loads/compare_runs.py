@@ -13,6 +13,7 @@ from assay.harness import index_tables as t
 from assay.leaderboard import queries
 from assay.leaderboard.loads import compare
 from assay.leaderboard.queries import Source
+from assay.tasks.types import UserError
 
 MOST = 10
 """Newest runs of the same weights among which the one is sought that was asked most of the same."""
@@ -86,9 +87,11 @@ def same_weights(source: Source, a: str, b: str) -> bool:
 def floor(source: Source, a: str, b: str, tasks: Collection[str]) -> Floor | None:
     """How much the weights of A, or of B, differ from themselves on these tasks; None without a twin."""
     for run in (a, b):
-        twin = _twin(source, run, tasks)
-        if twin:
-            found = compare.load(source, run, twin).tested
+        for twin in _twins(source, run, tasks):
+            try:
+                found = compare.load(source, run, twin).tested
+            except UserError:  # its samples are gone or damaged, which is no fault of the runs that are compared
+                continue
             found = found[found["task"].isin(tasks)]
             if len(found):
                 flips = int((found["lost"] + found["gained"]).sum())
@@ -96,15 +99,15 @@ def floor(source: Source, a: str, b: str, tasks: Collection[str]) -> Floor | Non
     return None
 
 
-def _twin(source: Source, run: str, tasks: Collection[str]) -> str | None:
-    """Another run of the same weights, the one that was asked most of these tasks alike."""
+def _twins(source: Source, run: str, tasks: Collection[str]) -> list[str]:
+    """Other runs of the same weights, the one that was asked most of these tasks alike first."""
     weights = queries.run(source, run).get("identity", {}).get("model")
     if not weights:
-        return None
+        return []
     same = sa.select(t.runs.c.run_id).where(t.runs.c.identity["model"].as_string() == weights, t.runs.c.run_id != run)
     newest = source.frame(same.order_by(t.runs.c.created.desc()).limit(MOST))["run_id"].tolist()
     found = queries.results(source, run_ids=[run, *newest], tasks=tasks)
     found = found[found["sampled"] & (found["fingerprint"] != "")]
     own = found[found["run_id"] == run][["task", "fingerprint"]]
     alike = found[found["run_id"] != run].merge(own, on=["task", "fingerprint"])["run_id"].value_counts()
-    return str(alike.index[0]) if len(alike) else None
+    return [str(twin) for twin in alike.index]

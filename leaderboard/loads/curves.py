@@ -34,12 +34,16 @@ def series(source: Source) -> pd.DataFrame:
 
 
 def _placed(runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs that say how far their training was. FLOPs are those given where each checkpoint has its own, else 6·N·D."""
-    numbers = runs[["step", "tokens", "parameters", "flops"]].astype(float)
+    """Runs that say how far their training was.
+
+    FLOPs are those given where each checkpoint has its own, else 6·N·D, N being the parameters that are active.
+    """
+    numbers = runs[["step", "tokens", "parameters", "active_parameters", "flops"]].astype(float)
     placed = runs.assign(**numbers, place=numbers["step"].fillna(numbers["tokens"])).dropna(subset="place")
     each = placed.groupby("series")[["flops", "place"]].transform("nunique")
     own = (each["flops"] == each["place"]) & placed["flops"].notna()
-    return placed.assign(flops=placed["flops"].where(own, 6 * placed["parameters"] * placed["tokens"]), estimated=~own)
+    estimate = 6 * placed["active_parameters"].fillna(placed["parameters"]) * placed["tokens"]
+    return placed.assign(flops=placed["flops"].where(own, estimate), estimated=~own)
 
 
 def scores(source: Source, chosen: Sequence[str]) -> list[str]:
@@ -182,9 +186,9 @@ CENTRED = "a mean of centred scores is 0 where every task is guessed"
 
 
 def said_of_points(points: pd.DataFrame, axis: str) -> str:
-    """What the panels show, in words, for Markdown: of the first score where each training run began and ended."""
+    """What the panels show, in words, for Markdown: of the first score where each line begins and ends."""
     first = points[points["score"] == points["score"].iloc[0]]
-    ways = [_way(str(name), g) for name, g in first.sort_values("x").groupby("series", sort=False)]
+    ways = [_way(str(name), g) for name, g in first.sort_values("x").groupby("line", sort=False)]
     more = f"; and {len(ways) - NAMED} more" if len(ways) > NAMED else ""
     checkpoints = _counted(points["run_id"].nunique(), "checkpoint")
     runs = _counted(points["series"].nunique(), "training run")

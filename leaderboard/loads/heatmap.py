@@ -13,8 +13,10 @@ from scipy.cluster import hierarchy
 from assay.harness import comparing
 from assay.harness import index_tables as t
 from assay.leaderboard import queries
+from assay.leaderboard.loads import compare
 from assay.leaderboard.queries import Source
 from assay.leaderboard.text import short, visible
+from assay.tasks.types import UserError
 
 LIMIT = 60
 """Rows, and columns, of a page."""
@@ -26,7 +28,10 @@ SAME = "no difference shown"
 AGGREGATES = "not tested: a run has no samples of it"
 OTHER = "not tested: other rows or another version of the task"
 FEW = "not tested: too few items"
+REFUSED = "not tested: items or scores that can't be paired, as Compare says of the two"
+LOST = "not tested: samples can't be read; put them back, then: assay reindex"
 MANY = f"not tested: more than {TESTED} pairs on the page"
+UNTESTED = (AGGREGATES, OTHER, REFUSED, LOST, FEW, MANY)
 
 
 def tasks(source: Source, names: Sequence[str]) -> pd.DataFrame:
@@ -103,41 +108,46 @@ def deltas(source: Source, names: Sequence[str], run_ids: Sequence[str], base: s
     both = found[found["run_id"] != base].join(of_base.add_suffix("_base"), on="task", how="inner")
     both = both.assign(delta=both["value"] - both["value_base"])
     alike = (both["fingerprint"] == both["fingerprint_base"]) & (both["rows_asked"] == both["rows_asked_base"])
+    alike &= both["fingerprint"] != ""
     sampled = both["sampled"].astype(bool) & both["sampled_base"].astype(bool)
     pairs = int((alike & sampled).sum())
-    p = _tested(source, both[alike & sampled], base) if pairs <= TESTED else {}
-    adjusted = comparing.benjamini_hochberg(p)
-    both["p"] = [adjusted.get(f"{r.run_id}/{r.task}") for r in both.itertuples()]
-    both["p"] = both["p"].astype(float)
+    tested = _tested(source, both[alike & sampled], base) if pairs <= TESTED else {}
+    adjusted = comparing.benjamini_hochberg({k: p for k, p in tested.items() if not isinstance(p, str)})
+    keys = [f"{r.run_id}/{r.task}" for r in both.itertuples()]
+    both["p"] = pd.Series([adjusted.get(k) for k in keys], index=both.index, dtype=float)
     signed = np.where(both["delta"] > 0, BETTER, WORSE)
-    untested = MANY if pairs > TESTED else FEW
+    faults = {k: fault for k, fault in tested.items() if isinstance(fault, str)}
+    untested = MANY if pairs > TESTED else [faults.get(k, FEW) for k in keys]
     why = np.select([~sampled, ~alike, both["p"].isna()], [AGGREGATES, OTHER, untested], SAME)
     both["state"] = np.where(both["p"] <= ALPHA, signed, why)
     return Deltas(cells=both[["task", "run_id", "delta", "state", "p"]].reset_index(drop=True), pairs=pairs)
 
 
-def _tested(source: Source, pairs: pd.DataFrame, base: str) -> dict[str, float | None]:
-    """The p value of each pair, by run and task; the base's items are read once a task."""
-    found: dict[str, float | None] = {}
+def _tested(source: Source, pairs: pd.DataFrame, base: str) -> dict[str, float | str | None]:
+    """The p value of each pair, by run and task, or why it has none; the base's items are read once a task."""
+    found: dict[str, float | str | None] = {}
     means = queries.tasks(source).set_index("task")["mean"]
     for task, rows in pairs.groupby("task"):
-        mine = queries.items(source, base, str(task))
-        for run_id in rows["run_id"]:
-            other = queries.items(source, run_id, str(task))
-            difference = paired(mine, other, macro=means.get(task) == "macro")
-            found[f"{run_id}/{task}"] = difference.p if difference else None
+        mine = _answers(source, base, str(task))
+        for r in rows.itertuples():
+            sides = [mine, _answers(source, r.run_id, str(task))]
+            found[f"{r.run_id}/{task}"] = _p([r.value_base, r.value], sides, macro=means.get(task) == "macro")
     return found
 
 
-def paired(base: pd.DataFrame, other: pd.DataFrame, *, macro: bool) -> comparing.Difference | None:
-    """The difference of two runs on the documents that both have a score of; `macro`: categories weigh alike."""
-    both = base.join(other["score"].rename("other"), how="inner")
-    return comparing.difference(
-        both["score"],
-        both["other"],
-        clusters=both["cluster"].tolist() if both["cluster"].any() else None,
-        groups=both["group"].tolist() if macro and both["group"].any() else None,
-    )
+def _answers(source: Source, run_id: str, task: str) -> pd.DataFrame | None:
+    try:
+        return compare.scores(source, run_id, task)
+    except UserError:
+        return None
+
+
+def _p(values: Sequence[float], sides: Sequence[pd.DataFrame | None], *, macro: bool) -> float | str | None:
+    known = [side for side in sides if side is not None]
+    if len(known) < len(sides):
+        return LOST
+    difference, _ = compare.paired(values, known, macro=macro)
+    return REFUSED if isinstance(difference, str) else difference.p
 
 
 def similar(wide: pd.DataFrame) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import math
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -24,7 +26,9 @@ HEADLINES = ("core_v2", "extended_v2")
 SHARED = ("task", "n", "stderr", "guessing", "baseline_v1", "data")
 """Columns that `shares` needs."""
 LONGEST_ID = 200
-"""Characters of an unknown id that are looked at."""
+"""Characters of an unknown id, and of a name that it may be, that are looked at."""
+LOOKED_AT = 50
+"""Names that share most pairs of letters with an unknown id: only they are matched in full."""
 
 
 def run_ids(source: Source) -> dict[str, str]:
@@ -36,11 +40,18 @@ def run_ids(source: Source) -> dict[str, str]:
 def nearest(known: Mapping[str, str], asked: str, most: int = 5) -> list[str]:
     """Ids of the runs whose id or label is most like this, the best first."""
     asked = asked[:LONGEST_ID]
+    letters, matcher = set(pairwise(asked)), difflib.SequenceMatcher(b=asked, autojunk=False)
+
+    def shared(text: str) -> float:
+        return len(letters.intersection(pairwise(text))) / (len(text) + len(asked) + 1)
 
     def likeness(text: str) -> float:
-        return difflib.SequenceMatcher(a=text, b=asked, autojunk=False).ratio()
+        matcher.set_seq1(text)
+        return matcher.ratio()
 
-    rated = [(-max(likeness(run_id), likeness(label)), run_id) for run_id, label in known.items()]
+    names = {run_id: {run_id[:LONGEST_ID], label[:LONGEST_ID]} for run_id, label in known.items()}
+    close = heapq.nlargest(LOOKED_AT, names, key=lambda run_id: max(map(shared, names[run_id])))
+    rated = [(-max(map(likeness, names[run_id])), run_id) for run_id in close]
     return [run_id for _, run_id in sorted(rated)[:most]]
 
 

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
+from assay.harness import index_tables as t
 from assay.leaderboard import queries
 from assay.leaderboard.queries import ALL_ROWS, Source
+from assay.tasks import aggregate
 
 FACTS = (
     *("run_id", "label", "series", "family", "step", "rows_asked", "evidence"),
-    *("parameters", "active_parameters", "tokens", "flops", "wall_s"),
+    *("parameters", "active_parameters", "tokens", "flops"),
 )
 SHAPES = 8
 """Families that have a shape of their own, counting "other" as one."""
@@ -58,8 +61,9 @@ def load(source: Source, score: str) -> pd.DataFrame:
     """One row a run that has the score.
 
     Returns:
-        FACTS, `flops_from` ("given", an estimate, or ""), value, low, high, higher_is_better. FLOPs that nobody gives
-        are 6·N·D, N being the parameters that are active (Kaplan et al. 2020, arXiv 2001.08361, section 2.1).
+        FACTS, `flops_from` ("given", an estimate, or ""), value, low, high, higher_is_better, `wall_s` (of the score's
+        own tasks, without loading the model; null where one of them does not say). FLOPs that nobody gives are 6·N·D,
+        N being the parameters that are active (Kaplan et al. 2020, arXiv 2001.08361, section 2.1).
     """
     if score in queries.composite_names(source):
         found = queries.composites(source, score).assign(higher_is_better=True)
@@ -68,9 +72,30 @@ def load(source: Source, score: str) -> pd.DataFrame:
     found = found[["run_id", "value", "low", "high", "higher_is_better"]].dropna(subset="value")
     facts = queries.runs(source)[list(FACTS)]
     frame = facts.merge(found, on="run_id")
+    frame["wall_s"] = frame["run_id"].map(_seconds(source, _members(source, score)))
     estimate = 6 * frame["active_parameters"].fillna(frame["parameters"]) * frame["tokens"]
     said = np.where(frame["flops"].notna(), GIVEN, np.where(estimate.notna(), ESTIMATE, ""))
     return frame.assign(flops_from=said, flops=frame["flops"].fillna(estimate))
+
+
+def _members(source: Source, score: str) -> list[str]:
+    """The tasks of a composite, a skill's being those of EXTENDED; or the one task."""
+    if score not in queries.composite_names(source):
+        return [score]
+    suites, defined = queries.suites(source), queries.composite_definitions(source).set_index("name")["suite"]
+    if score in defined.index:
+        return list(suites[suites["suite"] == defined[score]]["task"])
+    skills = suites[suites["suite"] == aggregate.SKILLS_OF].merge(queries.tasks(source), on="task")
+    return list(skills[skills["skill"] + " (v2)" == score]["task"])
+
+
+def _seconds(source: Source, tasks: list[str]) -> dict[str, float]:
+    """What these tasks took together, by run; not loading the model, which falls on whichever task came first."""
+    c = t.results.c
+    found = source.frame(sa.select(c.run_id, c.wall).where(c.task.in_(tasks)))
+    spent = [sum(s for phase, s in wall.items() if phase != "load") if wall else np.nan for wall in found["wall"]]
+    whole = pd.Series(spent, dtype=float).groupby(found["run_id"]).sum(min_count=len(tasks))
+    return {str(run_id): float(s) for run_id, s in whole.items()}
 
 
 def rows_asked(frame: pd.DataFrame) -> list[str]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from assay.harness import comparing, ranking
 from assay.harness import index_tables as t
+from assay.harness.interchange.export_lm_eval import FALLS, RISES
 from assay.leaderboard import queries
 from assay.leaderboard.queries import ALL_ROWS, Source
 from assay.tasks import aggregate
@@ -42,7 +43,8 @@ class Items:
     Attributes:
         table: item, solved (mean score over models, in [0, 1]); hardest first.
         runs: ids of those that were read, newest first.
-        left_out: runs that asked the same rows in another way (version, data, rendering), or were too many to read.
+        left_out: runs that asked the same rows in another way (version, data, rendering), were too many to read, or
+            whose scores are no shares in [0, 1].
         clusters: of items that share a passage or the like; 0 where they share nothing.
         neighbours: a row a pair of neighbouring checkpoints: series, step, next_step, flip_rate, delta, mde.
     """
@@ -83,8 +85,19 @@ def metrics(frame: pd.DataFrame, guessing: float | None) -> list[str]:
     return [SCORE, *([CENTRED] if guessing is not None else []), *others]
 
 
+def rises(frame: pd.DataFrame, metric: str) -> bool | None:
+    """Whether more of a metric is better; None where nobody says."""
+    if metric in (SCORE, CENTRED):
+        return bool(frame["higher_is_better"].all())
+    name = metric.split(",")[0]
+    return name in RISES if name in (*RISES, *FALLS) else None
+
+
 def of_metric(frame: pd.DataFrame, metric: str, guessing: float | None) -> pd.DataFrame:
-    """The runs that have this metric, best first: value, low, high; only the task's own number has an interval."""
+    """The runs that have this metric, best first, or highest where nobody says which way is up: value, low, high.
+
+    Only the task's own number has an interval.
+    """
     if metric == CENTRED and guessing is not None:
         scaled = {k: [aggregate.centre(x, 100 * guessing) for x in frame[k]] for k in ("value", "low", "high")}
         shown = frame.assign(**scaled)
@@ -92,11 +105,8 @@ def of_metric(frame: pd.DataFrame, metric: str, guessing: float | None) -> pd.Da
         shown = frame
     else:
         shown = frame.assign(value=[m.get(metric, np.nan) for m in frame["metrics"]], low=np.nan, high=np.nan)
-    better = shown["value"].where(shown["higher_is_better"], -shown["value"])
-    order = pd.DataFrame({"better": -better, "run_id": shown["run_id"]}).sort_values(
-        ["better", "run_id"], kind="stable"
-    )
-    return shown.loc[order.index].dropna(subset="value")
+    falls = rises(frame, metric) is False
+    return shown.sort_values(["value", "run_id"], ascending=[falls, True]).dropna(subset="value")
 
 
 def rows_asked(frame: pd.DataFrame) -> list[str]:
@@ -111,7 +121,9 @@ def items(source: Source, task: str, rows: str) -> Items:
     sampled = every[every["sampled"] & (every["rows_asked"] == rows)].iloc[::-1]
     common = sampled["fingerprint"].mode()
     alike = sampled[sampled["fingerprint"].isin(common.head(1))].head(MODELS)
-    kept = {run_id: queries.items(source, run_id, task) for run_id in alike["run_id"]}
+    read = {run_id: queries.items(source, run_id, task) for run_id in alike["run_id"]}
+    kept = {run_id: found for run_id, found in read.items() if found["score"].between(0, 1).all()}
+    alike = alike[alike["run_id"].isin(list(kept))]
     solved = pd.DataFrame({run_id: found["score"] for run_id, found in kept.items()})
     table = solved.mean(axis=1).rename("solved").rename_axis("item").reset_index()
     first = next(iter(kept.values()), pd.DataFrame({"cluster": []}))
@@ -158,10 +170,13 @@ def difficulty(found: Items) -> pd.DataFrame:
 
 
 def detectable(found: Items, n: int) -> tuple[float, float, bool]:
-    """Flip rate, the least true drop that it lets n items show, and whether the rate was measured."""
-    if found.neighbours["mde"].notna().any():
-        known = found.neighbours.dropna(subset="mde")
-        return float(known["flip_rate"].median()), float(known["mde"].median()), True
+    """Flip rate, the least true drop that n items show, and whether both were measured.
+
+    Medians: the rate's over all pairs of neighbours, the drop's over those in which enough changed to tell.
+    """
+    pairs = found.neighbours
+    if pairs["mde"].notna().any():
+        return float(pairs["flip_rate"].median()), float(pairs["mde"].median()), True
     return ASSUMED, comparing.detectable(ASSUMED, n), False
 
 

@@ -20,8 +20,8 @@ from assay.leaderboard.loads.compare import (
     presented,
     side_by_side,
     suites_of,
-    verdict,
 )
+from assay.leaderboard.loads.compare_verdict import verdict
 from assay.leaderboard.queries import Source
 from assay.leaderboard.text import address, plain
 from assay.leaderboard.views import pair

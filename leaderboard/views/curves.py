@@ -30,6 +30,7 @@ from assay.leaderboard.loads.curves import (
 )
 from assay.leaderboard.queries import Source
 from assay.leaderboard.text import address, plain, visible
+from assay.leaderboard.views.pair import distinct
 
 OFF_ON = ("0", str(TRAILING))
 TOGETHER = 3
@@ -151,7 +152,7 @@ def _pair(checkpoints: pd.DataFrame) -> None:
     """Two checkpoints, and the way to their comparison."""
     if checkpoints["run_id"].nunique() < 2:
         return
-    names = {r.run_id: visible(f"{r.series} · {r.label}") for r in checkpoints.itertuples()}
+    names = distinct({r.run_id: visible(f"{r.series} · {r.label}") for r in checkpoints.itertuples()})
     last = int((checkpoints["series"] == checkpoints["series"].iloc[0]).sum()) - 1
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     with left:

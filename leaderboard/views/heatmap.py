@@ -114,7 +114,7 @@ def _deltas(source: Source, rows: pd.DataFrame, shown: pd.DataFrame, order: str)
         if tested
         else "None of these differences can be tested."
     )
-    untested = [state for state in (loads.AGGREGATES, loads.OTHER, loads.FEW, loads.MANY) if counted.get(state)]
+    untested = [state for state in loads.UNTESTED if counted.get(state)]
     sentence += "".join(f" {counted[state]:,} cells bear no claim, {state}." for state in untested)
     _draw(found.cells.rename(columns={"delta": "amount"}), rows, others, order, sentence)
 

@@ -25,6 +25,7 @@ from assay.leaderboard.loads.model import (
 )
 from assay.leaderboard.text import address, number, plain, short
 from assay.leaderboard.views.model_facts import header, made
+from assay.leaderboard.views.pair import distinct
 
 SHARES_SHOWN = 10
 
@@ -65,13 +66,13 @@ def _steps(siblings: pd.DataFrame, run_id: str, series: str) -> None:
     """The other checkpoints of the series, a slide away."""
     if len(siblings) < 2:
         return
-    steps = dict(zip(siblings["run_id"], siblings["step"], strict=True))
+    steps = distinct({r.run_id: f"{r.step:,}" for r in siblings.itertuples()})
     st.session_state["step"] = run_id  # it stands where the address says
 
     def go() -> None:
         st.session_state["id"] = st.session_state["step"]
 
-    st.select_slider("Step of the series", list(steps), format_func=lambda r: f"{steps[r]:,}", key="step", on_change=go)
+    st.select_slider("Step of the series", list(steps), format_func=steps.__getitem__, key="step", on_change=go)
     before = list(steps).index(run_id) - 1
     with st.container(horizontal=True):
         st.link_button("The training curve", address("curves", {"run": series}), icon=":material/show_chart:")
@@ -212,17 +213,20 @@ def _failures(frames: Mapping[str, pd.DataFrame], run: Mapping[str, Any]) -> Non
     """What did not come to an answer that could be judged."""
     st.subheader("Samples without an answer")
     counts = frames["counts"]
+    total = sum(sum(of.values()) for of in frames["tasks"]["counts"])
     if run["evidence"] == "aggregates only":
         st.write("Published aggregates don't say how many samples timed out, crashed or got no answer.")
+    elif not total:
+        st.write("No samples are counted in the records of this run.")
     elif counts.empty:
-        st.write(f"None: each of the {run['n']:,} samples got an answer that could be judged.")
+        st.write(f"None: each of the {total:,} samples got an answer that could be judged.")
     else:
         worst = counts.groupby("task")["samples"].sum().sort_values(ascending=False)
         totals = counts.groupby("status")["samples"].sum().sort_values(ascending=False, kind="stable")
         said = ", ".join(f"{plain(status)} {n:,}" for status, n in totals.items())
         shell.chart(
             charts.failures(counts),
-            f"{worst.sum():,} of {run['n']:,} samples: {said}. Most in {plain(worst.index[0])}, {worst.iloc[0]:,}. "
+            f"{worst.sum():,} of {total:,} samples: {said}. Most in {plain(worst.index[0])}, {worst.iloc[0]:,}. "
             "Those that the machine lost (infra_error) are never counted as wrong; the others are.",
             counts,
             key="failures",

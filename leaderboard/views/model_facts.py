@@ -123,7 +123,7 @@ def made(source: queries.Source, run: Mapping[str, Any], tasks: pd.DataFrame, co
             shell.grid(fingerprint_rows(run), hide_index=True)
     if names:
         with st.expander("Cite it", icon=":material/format_quote:"):
-            cited = reproduce.cited(run, tasks, composites, names, str(st.context.url or ""))
+            cited = reproduce.cited(run, tasks, composites, names, shell.permalink())
             st.code(cited, language=None, wrap_lines=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,16 +31,18 @@ def chosen(source: Source, *, alone: bool = False) -> tuple[str, str] | None:
         return None
     ids = runs.index[::-1].tolist()
     first = dict(zip("ab", neighbours(runs), strict=True))
-    if not st.query_params.get("a") and "a" not in st.session_state:  # a link must mean the same tomorrow
-        for key in "ab" if not st.query_params.get("b") else "a":
-            st.session_state[key] = st.query_params[key] = first[key]
+    missing = [key for key in "ab" if not (st.session_state.get(key) or st.query_params.get(key))]
+    if alone and ("a" not in missing or "a" in st.session_state):
+        missing = [key for key in missing if key != "b"]  # nobody need choose it
+    for key in missing:  # a link must mean the same tomorrow
+        st.session_state[key] = st.query_params[key] = first[key]
     left, middle, right = st.columns([10, 1, 10], vertical_alignment="center")
     with left:
         a = _run("a", ids, runs, first["a"])
-    with middle:
-        st.button("⇄", key="swap", help="Swap A and B", on_click=_swap, width="stretch")
     with right:
         b = _run("b", ids, runs, "" if alone else first["b"])
+    with middle:
+        st.button("⇄", key="swap", help="Swap A and B", on_click=_swap, args=(a, b), disabled=not b, width="stretch")
     return a, b
 
 
@@ -57,5 +60,11 @@ def _said(run: Mapping[str, Any]) -> str:
     return " · ".join([plain(run["label"]), *step, plain(run["rows_asked"]), run["evidence"], run["created"][:10]])
 
 
-def _swap() -> None:
-    st.session_state["a"], st.session_state["b"] = st.session_state.get("b"), st.session_state.get("a")
+def _swap(a: str, b: str) -> None:
+    st.session_state["a"], st.session_state["b"] = b, a
+
+
+def distinct(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels by run id, the id behind those that several runs share: a widget shows one option of those that equal."""
+    seen = Counter(labels.values())
+    return {run_id: f"{label} · {run_id}" if seen[label] > 1 else label for run_id, label in labels.items()}

@@ -22,7 +22,14 @@ def view() -> None:
         return
     left, right = st.columns(2)
     with left:
-        axis = AXES[shell.switch("x", "Cost", list(AXES), help="Seconds are of the evaluation, on its own machine.")]
+        axis = AXES[
+            shell.switch(
+                "x",
+                "Cost",
+                list(AXES),
+                help="Seconds are of the score's own tasks, on the machine that ran them, without loading the model.",
+            )
+        ]
         front = st.toggle("Pareto front", value=True, key="front", bind="query-params")
     with right:
         score = shell.choose("y", "Score", offered) or offered[0]
@@ -38,7 +45,7 @@ def view() -> None:
     shown = _exported(drawn, axis)
     shell.chart(
         charts.scatter(drawn, axis.title, score, front=front),
-        _sentence(drawn, frame, axis, score),
+        _sentence(drawn, frame, axis, score, front=front),
         shown,
         key="scaling",
     )
@@ -60,12 +67,12 @@ def _nothing(frame: pd.DataFrame, axis: Axis, lacking: dict[str, int], score: st
     st.code("assay reindex", language="bash")
 
 
-def _sentence(drawn: pd.DataFrame, frame: pd.DataFrame, axis: Axis, score: str) -> str:
+def _sentence(drawn: pd.DataFrame, frame: pd.DataFrame, axis: Axis, score: str, *, front: bool) -> str:
     on_front = drawn[drawn["place"].notna()]
-    best = on_front.iloc[-1]
+    best, marked = on_front.iloc[-1], " (filled, numbered)" if front else ""
     said = (
         f"{len(drawn)} of {len(frame)} runs with {plain(score)}, against {axis.title} on a log axis, with 95 % "
-        f"intervals; a shape is a family. {len(on_front)} are on the front (filled, numbered): no other run scores as "
+        f"intervals; a shape is a family. {len(on_front)} are on the front{marked}: no other run scores as "
         f"much for as little. It ends at {plain(short(best['label']))}, {number(best['value'])} for "
         f"{amount(best['cost'])} {axis.title}."
     )

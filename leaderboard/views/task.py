@@ -27,11 +27,15 @@ from assay.leaderboard.loads.task import (
     names,
     noise,
     of_metric,
+    rises,
     rows_asked,
 )
 from assay.leaderboard.queries import SamplesUnreadable, Source
 from assay.leaderboard.text import address, number, plain, plain_frame, web_link
 
+NO_NEIGHBOURS = "No neighbouring checkpoints with samples are here"
+FIRST = {True: "best", False: "best", None: "highest"}
+"""Of a metric that rises, that falls, and of which nobody says."""
 ENDS = 200
 """Items listed of those that nobody, or everybody, solves."""
 
@@ -56,7 +60,7 @@ def view() -> None:
         rows = groups[0] if len(groups) == 1 else shell.choose("rows", "Rows asked", groups) or groups[0]
     asked = every[every["rows_asked"] == rows]
     shown = of_metric(asked, metric, guessing)
-    _models(shown, len(asked), task, metric, guessing)
+    _models(shown, len(asked), task, metric, guessing, FIRST[rises(asked, metric)])
     if not asked["higher_is_better"].all():
         st.caption("Lower is better here: no share of right answers, so nothing is said of items that are solved.")
         return
@@ -64,6 +68,9 @@ def view() -> None:
         found = shell.load(items, source, task, rows)
     except SamplesUnreadable as error:
         st.warning(plain(error))
+        return
+    if found.left_out and not found.runs:
+        st.info("The scores of these samples are no shares between 0 and 1: nothing is said of items that are solved.")
         return
     _items(source, task, found, asked)
     _resolution(found, asked)
@@ -104,23 +111,23 @@ def _guessing(facts: Mapping[str, Any]) -> str:
 
 
 @st.fragment
-def _models(shown: pd.DataFrame, of: int, task: str, metric: str, guessing: float | None) -> None:
+def _models(shown: pd.DataFrame, of: int, task: str, metric: str, guessing: float | None, first: str) -> None:
     """The distribution of the models."""
     st.subheader("Models")
     if shown.empty:
         st.info(f"None of the {of} runs has {plain(metric)} of this task.")
         return
     at = {SCORE: guessing, CENTRED: 0.0}.get(metric)
-    best, middle = shown.iloc[0], shown["value"].median()
-    said = f"{len(shown)} of {of} runs, with 95 % intervals where they are known. The best is {plain(best['label'])}, "
-    said += f"{number(best['value'])}; half are above {number(middle)}."
+    top, middle = shown.iloc[0], shown["value"].median()
+    said = f"{len(shown)} of {of} runs, with 95 % intervals where they are known. The {first} is "
+    said += f"{plain(top['label'])}, {number(top['value'])}; the median is {number(middle)}."
     if at is not None and shown["low"].notna().any():
         above = int(((shown["low"] > at) & (shown["value"] > at)).sum())
         said += f" Guessing scores {number(at)}; {above or 'none'} are surely above it."
     table = shown[["label", "run_id", "family", "step", "value", "low", "high", "n", "evidence"]]
     shell.chart(charts.models(shown, f"{task}, {metric}", at), said, table, key="models")
     with st.container(horizontal=True):
-        st.link_button("The best run", address("model", {"id": best["run_id"]}), icon=":material/open_in_new:")
+        st.link_button(f"The {first} run", address("model", {"id": top["run_id"]}), icon=":material/open_in_new:")
     shell.downloads(table, "task", key="models")
 
 
@@ -140,7 +147,9 @@ def _items(source: Source, task: str, found: Items, asked: pd.DataFrame) -> None
     )
     said += f" They belong to {found.clusters:,} clusters (a passage, say)." if found.clusters else ""
     if found.left_out:
-        said += f" {found.left_out} runs with samples are left out: asked in another way, or older."
+        said += (
+            f" {found.left_out} runs with samples are left out: asked in another way, older, or scored by no shares."
+        )
     shell.chart(charts.histogram(counted, len(found.runs)), said, counted, key="items")
     newest = found.runs[0]
     for name, rows in (("nobody", nobody), ("everybody", everybody)):
@@ -171,16 +180,18 @@ def _resolution(found: Items, asked: pd.DataFrame) -> None:
     if measured:
         st.write(
             f"Between neighbouring checkpoints {rate:.1%} of the items change their verdict (median of "
-            f"{len(found.neighbours)} pairs). At that rate a true drop of {100 * least:.1f} points is found in 4 of 5 "
-            "tries (one-sided, 0.05); a smaller one mostly goes unseen."
+            f"{len(found.neighbours)} pairs). A true drop of {100 * least:.1f} points is found in 4 of 5 tries "
+            f"(one-sided, 0.05; median of the {found.neighbours['mde'].count()} pairs in which any item changed); a "
+            "smaller one mostly goes unseen."
         )
         frame = found.neighbours[["series", "step", "next_step", "flip_rate", "delta", "mde"]]
         shell.plain_table(frame, key="neighbours", label="Neighbouring checkpoints")
     elif n > 1:
+        pairs = len(found.neighbours)
+        none = f"The {pairs} pairs of neighbours here show no flips to reckon with" if pairs else NO_NEIGHBOURS
         st.write(
-            f"No neighbouring checkpoints with samples are here, so {rate:.0%} of the items are taken to change their "
-            f"verdict between two. Then a true drop of {100 * least:.1f} points is found in 4 of 5 tries (one-sided, "
-            "0.05)."
+            f"{none}, so {rate:.0%} of the items are taken to change their verdict between two. Then a true drop of "
+            f"{100 * least:.1f} points is found in 4 of 5 tries (one-sided, 0.05)."
         )
     else:
         st.write("How many items the numbers are of isn't known, so nothing can be said of what they resolve.")

@@ -9,7 +9,7 @@ import pytest
 from assay.harness import comparing, store
 from assay.leaderboard import queries
 from assay.leaderboard.charts import compare as charts
-from assay.leaderboard.loads import compare, compare_runs
+from assay.leaderboard.loads import compare, compare_runs, compare_verdict
 from assay.tasks.selection import DocRange
 from tests.leaderboard import pairs, scenes
 from tests.leaderboard.stores import measured
@@ -217,7 +217,7 @@ def test_a_difference_below_what_the_items_can_show_is_called_underpowered(sourc
     [
         ("ck-600", "ck-100", 0.05, "worse", "**ck\\-100 is worse than ck\\-600** on {told} of 4 tasks"),
         ("ck-100", "ck-600", 0.05, "better", "**ck\\-600 is better than ck\\-100** on {told} of 4 tasks"),
-        ("ck-600", "ck-600", 0.05, "identical", "**Identical answers**"),
+        ("ck-600", "ck-600", 0.05, "identical", "**Identical scores**"),
         ("ck-600", "ck-100", 1e-15, "not told apart", "**Not told apart**: on 4 tasks nothing differs"),
     ],
 )
@@ -225,7 +225,7 @@ def test_the_verdict_says_what_the_tests_say(source, a, b, alpha, state, words):
     found = judged(source, a, b, alpha)
     told = int((found["holm"] <= alpha).sum())
     assert bool(told) == (state in ("better", "worse"))
-    got, said = compare.verdict(found, alpha, a, b)
+    got, said = compare_verdict.verdict(found, alpha, a, b)
     assert got == state
     assert words.format(told=told) in said
 
@@ -237,13 +237,46 @@ def test_a_verdict_over_gains_and_losses_is_mixed(written):
         {"one": pairs.rows([1.0] * 60), "two": pairs.rows(worse)},
     ]
     _, found = written(("a", samples[0], {}), ("b", samples[1], {}))
-    state, said = compare.verdict(compare.judged(found.tested, 0.05), 0.05, "a", "b")
+    state, said = compare_verdict.verdict(compare.judged(found.tested, 0.05), 0.05, "a", "b")
     assert state == "mixed"
     assert "better than a on 1 and worse on 1 of 2 tasks" in said
 
 
+def clusters(scores, of):
+    """Items of which `of` share a cluster."""
+    return pairs.rows(scores, cluster=[f"c{i // of}" for i in range(len(scores))])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "why"),
+    [
+        (pairs.rows([0.0] * 9), pairs.rows([1.0] * 9), "fewer than 10 items: not tested"),
+        (clusters([0.0] * 20, 20), clusters([1.0] * 20, 20), "all items are of one cluster: not tested"),
+        (pairs.rows([0.0] * 20), pairs.rows([1.0] * 4 + [0.0] * 16), "fewer than 5 answers changed: too few"),
+        (clusters([0.0] * 40, 5), clusters([1.0] * 20 + [0.0] * 20, 5), "changed in fewer than 5 clusters: too few"),
+    ],
+)
+def test_where_nothing_could_be_tested_the_verdict_says_why_and_claims_nothing(written, a, b, why):
+    _, found = written(("a", {"theirs": a}, {}), ("b", {"theirs": b}, {}))
+    state, said = compare_verdict.verdict(compare.judged(found.tested, 0.05), 0.05, "a", "b")
+    assert state == "not tested"
+    assert said.startswith("**Not tested**")
+    assert f"On theirs, {why}" in said.replace("answers changed in", "changed in")
+    assert "nothing differs" not in said
+
+
+def test_a_task_that_could_not_be_tested_is_not_among_those_that_do_not_differ(written):
+    few, many = pairs.rows([0.0] * 9), pairs.rows([0.0] * 10 + [1.0] * 10)
+    other, turned = pairs.rows([1.0] * 9), pairs.rows([float(i % 2) for i in range(20)])
+    _, found = written(("a", {"few": few, "many": many}, {}), ("b", {"few": other, "many": turned}, {}))
+    state, said = compare_verdict.verdict(compare.judged(found.tested, 0.05), 0.05, "a", "b")
+    assert state == "not told apart"
+    assert "on 1 of 2 tasks nothing differs" in said
+    assert "On few, fewer than 10 items: not tested." in said
+
+
 def test_names_in_a_verdict_are_no_markup(source):
-    _, said = compare.verdict(judged(source, "ck-600", "ck-100"), 0.05, scenes.EVIL, scenes.EVIL)
+    _, said = compare_verdict.verdict(judged(source, "ck-600", "ck-100"), 0.05, scenes.EVIL, scenes.EVIL)
     assert "<script>" not in said
     assert "](javascript" not in said
 
@@ -297,6 +330,18 @@ def test_the_noise_floor_is_what_the_same_weights_change(written):
     assert compare_runs.floor(source, "b", "b", ("theirs",)) is None
     assert compare_runs.same_weights(source, "a", "again")
     assert not compare_runs.same_weights(source, "a", "b")
+
+
+def test_a_twin_whose_samples_are_damaged_is_passed_over(tmp_path, registry, monkeypatch):
+    folder = tmp_path / "runs"
+    for name, wrong, model in (("a", 50, "same"), ("b", 40, ""), ("again", 47, "same"), ("torn", 45, "same")):
+        pairs.run(folder, name, {"theirs": pairs.rows([float(i >= wrong) for i in range(100)])}, model=model)
+    store = scenes.indexed(folder, registry)
+    for torn, twin in (("torn", "again"), ("again", None)):
+        (folder / torn / "samples" / "theirs.parquet").write_bytes(b"PAR1 is not enough")
+        found = compare_runs.floor(scenes.source(store), "a", "b", ("theirs",))
+        assert (found.twin if found else None) == twin
+    assert "measure one of these checkpoints again" in scenes.said(scenes.show(view, store, monkeypatch, a="a", b="b"))
 
 
 def test_a_fake_measured_twice_changes_nothing(tmp_path, registry):
@@ -364,11 +409,34 @@ def test_swapping_on_the_page_swaps_the_runs(board, monkeypatch):
     assert (at.selectbox(key="a").value, at.selectbox(key="b").value) == ("ck-100", "ck-600")
 
 
-def test_a_run_beside_itself_has_identical_answers(board, monkeypatch):
+def test_each_run_that_the_address_leaves_open_is_written_into_it(board, monkeypatch):
+    newest = compare_runs.neighbours(queries.runs(scenes.source(board)).set_index("run_id"))
+    for asked in ({}, {"a": "ck-300"}, {"b": "ck-300"}):
+        at = scenes.show(view, board, monkeypatch, **asked)
+        for key, default in zip("ab", newest, strict=True):
+            assert at.query_params[key] in (asked.get(key, default), [asked.get(key, default)])
+
+
+def test_a_plain_table_keeps_small_numbers_and_is_text_throughout(board, monkeypatch):
+    at = scenes.show(view, board, monkeypatch, a="ck-600", b="ck-100")
+    at.toggle(key="tasks_shown").set_value(True).run()
+    assert not at.exception
+    shown = at.table[0].value.rename(columns=lambda name: name.replace("\\", ""))
+    assert all(isinstance(cell, str) for cell in shown.to_numpy().ravel())
+    small = judged(scenes.source(board), "ck-600", "ck-100")
+    small = small[small["p"].between(0, 1e-5, inclusive="neither")]
+    assert len(small)
+    for row in small.itertuples():
+        cells = shown[shown["task"] == row.task.replace("_", "\\_")].iloc[0].str.replace("\\", "")
+        assert float(cells["p"]) == pytest.approx(row.p, rel=1e-3)
+        assert cells["items"] == str(row.n)
+
+
+def test_a_run_beside_itself_has_identical_scores(board, monkeypatch):
     at = scenes.show(view, board, monkeypatch, a="ck-600", b="ck-600")
     words = scenes.said(at)
     assert "the same run" in words
-    assert "Identical answers" in words
+    assert "Identical scores" in words
     assert "differs: model, options, packages and machine are the same" in words
 
 

@@ -101,6 +101,12 @@ def test_checkpoints_that_asked_other_rows_are_not_joined(tmp_path, registry):
         lines = frames["points"][frames["points"]["score"] == score].groupby("line")["step"].agg(list)
         assert sorted(lines, key=len) == [[250], [100, 200, 300]]
     assert any("not joined" in said for said in curves.said_of_lines(frames["lines"], 1, 0))
+    points = frames["points"]
+    centred = points[points["score"] == "demo_centred"]
+    said = curves.said_of_points(points, "step")
+    for line, g in centred.groupby("line"):
+        way = f"stands at {g['value'].iloc[0]:.3f}" if len(g) == 1 else f"goes from {g['value'].iloc[0]:.3f}"
+        assert f"{line} {way}" in said
 
 
 def test_of_a_checkpoint_measured_twice_the_newer_is_shown(tmp_path, registry):
@@ -118,6 +124,12 @@ def test_flops_are_an_estimate_unless_each_checkpoint_has_its_own(store):
     frames = curves.load(scenes.source(store), ("mine",), ("demo_sums",), "flops")
     assert frames["points"]["x"].tolist() == [6 * 10**7 * step * 10**6 for step in scenes.STEPS]
     assert frames["checkpoints"]["estimated"].all()
+
+
+def test_flops_are_of_the_parameters_that_are_active():
+    dense = {"run_id": "a", "series": "s", "step": 1, "tokens": 100, "parameters": 50, "flops": None}
+    runs = pd.DataFrame([dense | {"active_parameters": None}, dense | {"active_parameters": 7, "step": 2}])
+    assert curves._placed(runs)["flops"].tolist() == [6 * 50 * 100, 6 * 7 * 100]
 
 
 def test_thinning_keeps_the_last_of_each_line_and_says_how_many_are_left():

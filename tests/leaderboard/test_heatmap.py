@@ -1,6 +1,7 @@
 """The heatmap: what fits, what is coloured, which differences bear a claim and which must not."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,9 @@ import pytest
 from assay.harness import comparing
 from assay.leaderboard import queries
 from assay.leaderboard.charts import heatmap as charts
-from assay.leaderboard.loads import heatmap
+from assay.leaderboard.loads import compare, heatmap
 from assay.tasks.selection import DocRange
-from tests.leaderboard import scenes
+from tests.leaderboard import pairs, scenes
 from tests.leaderboard.stores import measured
 
 DEMO = ("demo_capitals", "demo_animals", "demo_trades", "demo_sums")
@@ -90,8 +91,7 @@ def test_p_values_are_adjusted_over_all_cells_together(store):
     raw = {}
     for run in runs:
         for task in DEMO:
-            pair = heatmap.paired(queries.items(source, "ck-100", task), queries.items(source, run, task), macro=True)
-            raw[f"{run}/{task}"] = pair.p
+            raw[f"{run}/{task}"] = compare.load(source, "ck-100", run).differences[task].p
     wanted = comparing.benjamini_hochberg(raw)
     found = heatmap.deltas(source, DEMO, runs, "ck-100").cells
     assert {f"{r.run_id}/{r.task}": r.p for r in found.itertuples()} == pytest.approx(wanted)
@@ -119,6 +119,47 @@ def test_runs_that_asked_other_rows_are_not_tested_against_each_other(tmp_path, 
     store = scenes.indexed(tmp_path / "runs", registry)
     found = heatmap.deltas(scenes.source(store), DEMO, ["part"], "whole")
     assert set(found.cells["state"]) == {heatmap.OTHER}
+
+
+SCORES = [float(i % 2) for i in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([None, None, None, *SCORES[3:]], {}),
+        (SCORES, {"value": 0.123}),
+        ([50.0, *SCORES[1:]], {}),
+    ],
+)
+def test_what_compare_refuses_is_not_tested_here_and_is_said(tmp_path, registry, monkeypatch, scores, said):
+    pairs.run(tmp_path / "runs", "a", {"theirs": pairs.rows(SCORES)})
+    pairs.run(tmp_path / "runs", "b", {"theirs": pairs.rows(scores)}, **said)
+    store = scenes.indexed(tmp_path / "runs", registry)
+    source = scenes.source(store)
+    assert compare.load(source, "a", "b").tested.empty
+    found = heatmap.deltas(source, ["theirs"], ["b"], "a")
+    assert found.cells["state"].tolist() == [heatmap.REFUSED]
+    assert found.cells["p"].isna().all()
+    at = scenes.show(view, store, monkeypatch, suite="tasks of no suite", value="delta", base="a")
+    assert f"1 cells bear no claim, {heatmap.REFUSED}" in scenes.said(at)
+
+
+def test_two_runs_without_a_fingerprint_are_not_tested(tmp_path, registry):
+    for name in "ab":
+        pairs.run(tmp_path / "runs", name, {"theirs": pairs.rows(SCORES)}, fingerprint="")
+    source = scenes.source(scenes.indexed(tmp_path / "runs", registry))
+    assert heatmap.deltas(source, ["theirs"], ["b"], "a").cells["state"].tolist() == [heatmap.OTHER]
+
+
+@pytest.mark.parametrize(("gone", "cells"), [("ck-600", 1), ("ck-100", 5)])
+def test_samples_that_are_gone_leave_the_other_cells_tested(store, tmp_path, monkeypatch, gone, cells):
+    shutil.copytree(store, tmp_path / "runs")
+    (tmp_path / "runs" / gone / "samples" / "demo_sums.parquet").unlink()
+    at = scenes.show(view, tmp_path / "runs", monkeypatch, suite="demo_centred", value="delta", base="ck-100")
+    said = scenes.said(at)
+    assert f"{cells} cells bear no claim, {heatmap.LOST}" in said
+    assert f"Of {20 - cells} paired tests" in said
 
 
 def test_more_pairs_than_a_page_may_test_are_said_to_be_untested(store, monkeypatch):

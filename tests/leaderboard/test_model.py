@@ -13,7 +13,8 @@ from assay.leaderboard.loads import model, reproduce
 from assay.leaderboard.loads.model import ABOVE, BELOW, INSIDE, SHARED, UNKNOWN, UNSURE
 from assay.leaderboard.text import plain
 from assay.tasks import aggregate
-from tests.leaderboard import scenes
+from tests.leaderboard import pairs, scenes
+from tests.leaderboard.stores import measured
 
 NAN = float("nan")
 
@@ -22,6 +23,12 @@ def view():
     from assay.leaderboard.views import model
 
     model.view()
+
+
+def view_curves():
+    from assay.leaderboard.views import curves
+
+    curves.view()
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,13 @@ def test_the_five_nearest_names_come_best_first():
     assert len(found) == 5
     assert model.nearest(known, "lama")[0] == "other"
     assert model.nearest({}, "x") == []
+
+
+def test_the_nearest_of_thousands_of_long_names_is_the_one_with_a_slip_in_it():
+    known = {f"{i:05d}-{'checkpoint-of-a-long-training-run-' * 2}{i:05d}": "x" * 100_000 for i in range(5000)}
+    meant = list(known)[1234]
+    assert model.nearest(known, meant.replace("training", "trainnig"))[0] == meant
+    assert model.nearest(known, meant[:-1])[0] == meant
 
 
 def options(**changed):
@@ -197,6 +211,27 @@ def test_the_step_slider_goes_to_the_run_of_that_step(store, monkeypatch):
     assert not at.exception
     assert at.session_state["id"] == "ck-200"
     assert "ck\\-200" in scenes.said(at)
+
+
+def test_checkpoints_of_the_same_step_are_told_apart_by_their_run(tmp_path, registry, monkeypatch):
+    for name, step in (("one", 5), ("two", 5), ("three", 6)):
+        measured(tmp_path / "runs", registry, name, label=name, step=step, tasks=("demo_sums",))
+    folder = scenes.indexed(tmp_path / "runs", registry, 'models: [{match: "*", facts: {series: mine}}]')
+    at = scenes.show(view, folder, monkeypatch, id="two")
+    assert set(at.select_slider(key="step").options) == {"5 · one", "5 · two", "6"}
+    curves = scenes.show(view_curves, folder, monkeypatch)
+    assert len(set(curves.selectbox(key="curves_a").options)) == 3
+
+
+def test_samples_are_counted_with_those_that_the_machine_lost(tmp_path, registry, monkeypatch):
+    lost = pairs.rows([None] * 12 + [1.0] * 8)
+    pairs.run(tmp_path / "runs", "lost", {"theirs": lost}, n=8, counts={"ok": 8, "infra_error": 12})
+    pairs.run(tmp_path / "runs", "bare", {"theirs": pairs.rows([1.0])}, status="no_data", value=None, n=0)
+    folder = scenes.indexed(tmp_path / "runs", registry)
+    assert "12 of 20 samples: infra\\_error 12." in scenes.said(scenes.show(view, folder, monkeypatch, id="lost"))
+    said = scenes.said(scenes.show(view, folder, monkeypatch, id="bare"))
+    assert "No samples are counted" in said
+    assert "got an answer" not in said
 
 
 @pytest.mark.parametrize("score", ["raw", "centred"])

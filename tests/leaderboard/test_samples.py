@@ -369,6 +369,21 @@ def test_one_run_alone_has_wrong_right_and_infra(board, monkeypatch):
     assert "B" not in at.dataframe[0].value.columns
 
 
+def test_a_run_alone_stays_alone_and_can_not_be_swapped(board, monkeypatch):
+    at = scenes.show(view, board, monkeypatch, a="ck-300", task="demo_sums")
+    assert "b" not in at.query_params
+    assert at.button(key="swap").disabled
+    at.run()
+    assert at.selectbox(key="b").value is None
+    at = scenes.show(view, board, monkeypatch, a="ck-300", b="ck-600", task="demo_sums")
+    at.button(key="swap").click().run()
+    assert (at.selectbox(key="a").value, at.selectbox(key="b").value) == ("ck-600", "ck-300")
+    at.selectbox(key="b").set_value(None).run()
+    assert not at.exception
+    assert at.selectbox(key="b").value is None
+    assert at.button(key="swap").disabled
+
+
 def test_identical_answers_are_said_to_be(board, monkeypatch):
     at = scenes.show(view, board, monkeypatch, a="ck-300", b="ck-300", task="demo_sums")
     assert "score alike on all" in scenes.said(at)

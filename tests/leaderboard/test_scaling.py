@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assay.leaderboard import queries
 from assay.leaderboard.charts import scaling as charts
 from assay.leaderboard.loads import scaling
 from assay.leaderboard.loads.scaling import AXES, ESTIMATE, GIVEN, OTHER, SHAPES
@@ -64,6 +65,23 @@ def test_flops_that_nobody_gives_are_said_to_be_an_estimate(found):
     assert by_id.loc["first", "flops_from"] == ""
 
 
+def test_seconds_are_of_the_scores_own_tasks_without_loading(store):
+    source = scenes.source(store)
+    suites = queries.suites(source)
+    demo = suites[suites["suite"] == "demo"]["task"].tolist()
+    spent = {
+        name: sum(s for phase, s in queries.result(source, "ck-100", name)["wall"].items() if phase != "load")
+        for name in demo
+    }
+    one, whole = (scaling.load(source, n).set_index("run_id")["wall_s"] for n in ("demo_sums", "demo_centred"))
+    assert one["ck-100"] == pytest.approx(spent["demo_sums"])
+    centred = queries.composite_definitions(source).set_index("name").loc["demo_centred", "suite"]
+    own = suites[suites["suite"] == centred]["task"]
+    assert whole["ck-100"] == pytest.approx(sum(spent[n] for n in own))
+    assert one["ck-100"] < whole["ck-100"]
+    assert np.isnan(one["small"])
+
+
 def test_what_is_missing_is_counted_by_field(found):
     assert scaling.missing(found, AXES["flops"]) == {"parameters": 1, "tokens": 1}
     assert scaling.missing(found, AXES["tokens"]) == {"tokens": 2}
@@ -95,6 +113,13 @@ def test_the_page_says_what_it_shows_and_that_flops_are_estimated(store, monkeyp
     assert "training FLOPs on a log axis" in said
     assert "are an estimate, 6·N·D" in said
     assert "The front" in said
+    assert "(filled, numbered)" in said
+
+
+def test_without_the_front_drawn_no_mark_is_said_to_be_filled_or_numbered(store, monkeypatch):
+    said = scenes.said(scenes.show(view, store, monkeypatch, y="demo_animals", front="false"))
+    assert "on the front: no other run" in said
+    assert "numbered" not in said
 
 
 @pytest.mark.parametrize("x", ["flops", "parameters", "tokens", "seconds"])

@@ -1,6 +1,7 @@
 """The task page: how models do, which items tell them apart, what the task can resolve."""
 
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,12 +9,15 @@ import pandas as pd
 import pytest
 
 from assay.harness import comparing, ranking
+from assay.harness.interchange import imported
+from assay.harness.interchange.imported import Imported
+from assay.harness.records import Checkpoint, TaskResult
 from assay.leaderboard import queries
 from assay.leaderboard.charts import task as charts
 from assay.leaderboard.loads import task
 from assay.leaderboard.loads.task import ASSUMED, CENTRED, FEW_MODELS, SCORE, Items
 from assay.tasks.selection import DocRange
-from tests.leaderboard import scenes
+from tests.leaderboard import pairs, scenes
 from tests.leaderboard.stores import measured
 
 TASK = "demo_animals"
@@ -80,17 +84,22 @@ def test_many_models_and_partial_scores_are_counted_in_tenths(found):
 
 
 def test_the_flip_rate_is_that_of_neighbouring_checkpoints(source, found):
-    pairs = found.neighbours
+    neighbours = found.neighbours
     steps = list(scenes.STEPS)
-    assert list(zip(pairs["step"], pairs["next_step"], strict=True)) == list(pairwise(steps))
+    assert list(zip(neighbours["step"], neighbours["next_step"], strict=True)) == list(pairwise(steps))
     a, b = (queries.items(source, run, TASK)["score"].sort_index().to_numpy() for run in ("ck-500", "ck-600"))
     expected = comparing.difference(a, b)
-    last = pairs.iloc[-1]
+    last = neighbours.iloc[-1]
     assert (last["flip_rate"], last["delta"]) == (expected.flip_rate, expected.delta)
     rate, least, measured = task.detectable(found, 16)
     assert measured
-    assert rate == pairs.dropna(subset="mde")["flip_rate"].median()
-    assert least == pairs["mde"].median()
+    assert rate == neighbours["flip_rate"].median()
+    assert least == neighbours["mde"].median()
+
+
+def test_neighbours_that_answered_alike_count_in_the_flip_rate_and_not_in_the_least_drop():
+    neighbours = pd.DataFrame({"flip_rate": [0.0, 0.0, 0.2], "mde": [np.nan, np.nan, 0.05]})
+    assert task.detectable(replace(items([0.5], 1), neighbours=neighbours), 400) == (0.0, 0.05, True)
 
 
 def test_without_neighbours_the_flip_rate_is_assumed_and_said_to_be():
@@ -126,6 +135,51 @@ def test_where_lower_is_better_the_lowest_comes_first():
     frame = pd.DataFrame({"run_id": ["a", "b"], "value": [9.0, 5.0], "low": np.nan, "high": np.nan})
     assert task.of_metric(frame.assign(higher_is_better=False), SCORE, None)["run_id"].tolist() == ["b", "a"]
     assert task.of_metric(frame.assign(higher_is_better=True), SCORE, None)["run_id"].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "first", "word"),
+    [
+        ("word_perplexity", "b", "best"),
+        ("bits_per_byte,none", "b", "best"),
+        ("acc", "a", "best"),
+        ("x", "a", "highest"),
+    ],
+)
+def test_another_metric_goes_its_own_way_up_or_is_called_the_highest(
+    tmp_path, registry, monkeypatch, metric, first, word
+):
+    for name, value in (("a", 9.0), ("b", 5.0)):
+        pairs.run(tmp_path / "runs", name, {"theirs": pairs.rows([1.0, 0.0])}, metrics={metric: value})
+    store = scenes.indexed(tmp_path / "runs", registry)
+    shown = task.of_metric(task.load(scenes.source(store), "theirs"), metric, None)
+    assert shown["run_id"].iloc[0] == first
+    said = scenes.said(scenes.show(view, store, monkeypatch, name="theirs", metric=metric))
+    assert f"The {word} is {first}, " in said
+    assert "the median is 7.0" in said
+
+
+def test_families_stand_with_the_lowest_first_where_lower_is_better():
+    count = charts.NAMED + 1
+    rows = pd.DataFrame({"run_id": [f"r{i}" for i in range(count)], "value": np.arange(count, dtype=float)})
+    rows = rows.assign(family=[f"f{i % 3}" for i in range(count)], label=rows["run_id"], series="", sampled=False)
+    spec = charts.models(rows.assign(low=np.nan, high=np.nan), "perplexity", None).to_dict()
+    assert spec["layer"][0]["encoding"]["y"]["sort"] == ["f0", "f1", "f2"]
+
+
+def test_scores_that_are_no_shares_get_no_claims_on_items_and_no_traceback(tmp_path, registry, monkeypatch):
+    samples = {"theirs": pairs.rows([50.0, 3.0] * 10)}
+    for step in (1, 2):
+        made = pairs.run(tmp_path / "made", f"s-{step}", samples)
+        plan = replace(made.plan, checkpoint=Checkpoint(label=f"step-{step}", step=step))
+        result = TaskResult(task="theirs", status="ok", value=26.5, n=20, fingerprint="one")
+        imported.save(Imported(plan=plan, results=[result], samples=samples), tmp_path / "runs")
+    store = scenes.indexed(tmp_path / "runs", registry)
+    found = task.items(scenes.source(store), "theirs", "all rows")
+    assert (found.runs, found.left_out) == ((), 2)
+    said = scenes.said(scenes.show(view, store, monkeypatch, name="theirs"))
+    assert "no shares between 0 and 1" in said
+    assert "Solved by" not in said
 
 
 def test_few_models_have_a_row_each_and_their_intervals(source):
