@@ -6,7 +6,7 @@ SHARED := $(abspath ../shared)
 export ASSAY_DATA ?= $(wildcard $(SHARED)/data)
 export ASSAY_REFERENCE ?= $(wildcard $(SHARED)/reference)
 
-.PHONY: setup setup-docker demo test check clean
+.PHONY: setup setup-docker setup-browser demo test check clean
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -19,6 +19,10 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 setup-docker: setup
 	sandbox/setup-docker.sh $(BIN)/python
+
+# What the site's tests drive: a Chromium, and PostgreSQL's own programs. Debian's, where this may install them.
+setup-browser: setup
+	leaderboard/setup-browser.sh
 
 demo: setup
 	$(BIN)/assay demo $(addprefix --published ,$(wildcard $(ASSAY_REFERENCE)/dclm))

@@ -13,6 +13,8 @@ import pandas as pd
 from assay.harness.interchange.tables import csv_safe
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&=\"'/@^])")
+LINKED = re.compile(r"(?<=http)(?=s?\\:)|(?<=www)(?=\\\.)|(?=\\@)", re.IGNORECASE)
+"""Where GitHub's Markdown begins a link by itself, escapes or not: a word joiner there, which nobody sees, ends it."""
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn"}
 """Unicode categories that are escaped: controls, bidirectional marks, halves of pairs, what is not assigned."""
 
@@ -25,7 +27,7 @@ def visible(text: object) -> str:
 
 def plain(text: object) -> str:
     """Text that Markdown shows as it is: no link, picture, colour, formula or HTML comes of it."""
-    return SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
+    return LINKED.sub("\u2060", SPECIAL.sub(r"\\\1", " ".join(visible(text).split())))
 
 
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
