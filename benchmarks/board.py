@@ -15,7 +15,6 @@ data          what the page itself sent until then, before and after the filter;
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -172,9 +171,9 @@ def table(measured: Mapping[str, Any], options: argparse.Namespace) -> str:
     kept = statistics.median(row["files_mb"] for rows in measured["pages"].values() for row in rows)
     first = measured["first visit of all"]["paint_s"]
     lines = [
-        f"{options.runs:,} runs × {options.tasks} tasks, {date.today()}, {os.cpu_count()} cores ({platform.machine()}), "
-        f"medians of {options.rounds} rounds. The very first visit after a start: {first:.1f} s. Scripts that a browser "
-        f"keeps: {kept:.1f} MB.",
+        f"{options.runs:,} runs × {options.tasks} tasks, {date.today()}, {os.cpu_count()} cores, medians of "
+        f"{options.rounds} rounds. The very first visit after a start: {first:.1f} s. Scripts that a browser keeps: "
+        f"{kept:.1f} MB.",
         "",
         "| page | first paint, s | data, MB | a filter, ms | data, MB |",
         "|---|---:|---:|---:|---:|",
