@@ -44,8 +44,8 @@ const done = () => {
   const app = all('stApp')[0];
   return app && app.dataset.testConnectionState === 'CONNECTED' && app.dataset.testScriptState === 'notRunning'
     && all('stElementContainer').length && !all('stSkeleton').length
-    && all('stDataFrame').every(e => e.querySelector('canvas'))
-    && all('stVegaLiteChart').every(e => e.querySelector('canvas, svg'));
+    && all('stDataFrame').every(e => !e.checkVisibility() || e.querySelector('canvas'))
+    && all('stVegaLiteChart').every(e => !e.checkVisibility() || e.querySelector('canvas, svg'));
 };
 const look = () => {
   if (!done()) window.assay.drawn = null;

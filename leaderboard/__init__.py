@@ -1,1 +1,1 @@
-"""The site over finished runs. Nothing here yet: it reads records and never runs anything."""
+"""The site over finished runs: it reads records and never runs anything."""

@@ -53,7 +53,7 @@ def load(function: Callable[..., T], of: queries.Source, *arguments: Any) -> T:
         _nothing(error, of.store)
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_data(max_entries=128, show_spinner=False)
 def _kept(name: str, store: str, stamp: str, arguments: Any, _function: Any, _of: Any) -> Any:
     """Streamlit keeps one answer for each value of the parameters that have no underscore."""
     return _function(_of, *arguments)
@@ -159,12 +159,13 @@ def permalink() -> str:
     return str(st.context.url or "") + ("?" + urlencode(chosen) if chosen else "")
 
 
-def downloads(frame: pd.DataFrame, name: str, *, key: str) -> None:
+def downloads(frame: pd.DataFrame | Callable[[], pd.DataFrame], name: str, *, key: str) -> None:
     """The frame, as it is filtered, as CSV, JSON and Parquet; each file is made when it is asked for."""
-    rows = frame.astype(object).where(frame.notna(), None)
-    link = permalink()
+    link, chosen = permalink(), frame
 
     def records() -> list[dict[str, Any]]:
+        frame = chosen() if callable(chosen) else chosen
+        rows = frame.astype(object).where(frame.notna(), None)
         return [{str(k): v for k, v in row.items()} for row in rows.to_dict("records")]
 
     makers: Mapping[str, tuple[Callable[[], bytes], str]] = {

@@ -181,7 +181,8 @@ def ways_on(picked: Sequence[str]) -> list[tuple[str, str, Mapping[str, Any]]]:
 def presented(shown: pd.DataFrame, board: Board, columns: Sequence[str]) -> pd.DataFrame:
     """The columns that people read."""
     frame = pd.DataFrame({"rank": shown["rank"]}) if board.composite else pd.DataFrame(index=shown.index)
-    frame["model"] = [address("model", {"id": r.run_id}) + "#" + r.label for r in shown.itertuples()]
+    named = zip(shown["run_id"], shown["label"], strict=True)
+    frame["model"] = [address("model", {"id": run_id}) + "#" + label for run_id, label in named]
     if board.composite:
         value, error = shown[f"{board.composite} value"], shown[f"{board.composite} stderr"]
         frame[board.composite] = value

@@ -137,10 +137,10 @@ def _nothing(source: Source) -> None:
 
 def _table(shown: pd.DataFrame, board: Board, columns: Sequence[str]) -> None:
     """The table itself, its downloads, and the way on from a selected row."""
-    frame = presented(shown, board, columns)
-    sent = frame.head(LIMIT)
-    more = f" The first {LIMIT:,} are shown; filter, or download, for the rest." if len(frame) > LIMIT else ""
-    st.write(f"{len(frame):,} runs.{more} Select one to open it, two to compare them.")
+    runs = f"{len(shown):,} run{'s' if len(shown) > 1 else ''}"
+    sent = presented(shown.head(LIMIT), board, columns)
+    more = f" The first {LIMIT:,} are shown; filter, or download, for the rest." if len(shown) > LIMIT else ""
+    st.write(f"{runs}.{more} Select one to open it, two to compare them.")
     event = shell.grid(
         sent,
         hide_index=True,
@@ -149,15 +149,15 @@ def _table(shown: pd.DataFrame, board: Board, columns: Sequence[str]) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         key="board",
-        alt=f"{len(frame)} runs with their rank, score and tasks; the plain table below has the same rows.",
+        alt=f"{runs} with their rank, score and tasks; the plain table below has the same rows.",
     )
     picked = shown.iloc[[r for r in event.selection.rows if r < len(shown)]]["run_id"].tolist()
     with st.container(horizontal=True):
         for title, page, parameters in ways_on(picked):
             st.link_button(title, address(page, parameters))
     with st.container(horizontal=True):
-        shell.downloads(exported(shown, board, columns), "leaderboard", key="board")
-    shell.plain_table(frame.drop(columns="model").assign(model=shown["label"]), key="board")
+        shell.downloads(lambda: exported(shown, board, columns), "leaderboard", key="board")
+    shell.plain_table(sent.drop(columns="model").assign(model=shown["label"]), key="board")
 
 
 def _looks(frame: pd.DataFrame, board: Board, columns: Sequence[str]) -> dict[str, Any]:

@@ -31,6 +31,9 @@ FOCUSED = """(e => ['MAIN', 'BODY'].includes(e.tagName) ? ''
   : e.getAttribute('aria-label') || (e.closest('label') || e).innerText || '')(document.activeElement)"""
 OVERFLOW = """[...document.querySelectorAll('[data-testid=stMain], html')]
   .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)"""
+MOVED = "ERR_NETWORK_CHANGED"
+"""Chromium drops what it loads when the machine gets another interface, as each of Docker's containers makes one."""
+TRIES = 4
 READY = "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]"
 
 
@@ -129,7 +132,14 @@ class Visit:
     def open(self, address=""):
         """Go there and wait until it is drawn."""
         before = self._finished
-        self.page.goto(f"{self.base}/{address}")
+        for _ in range(TRIES):
+            before, known = self._finished, len(self.errors)
+            with suppress(Error):
+                self.page.goto(f"{self.base}/{address}")
+                self.page.wait_for_load_state("networkidle")
+            if not any(MOVED in error for error in self.errors[known:]):
+                break
+            del self.errors[known:]
         return self._drawn(before)
 
     @contextmanager

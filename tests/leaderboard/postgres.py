@@ -14,6 +14,8 @@ import psycopg
 import pytest
 
 START_S = 60
+SORTED = ("--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")
+"""As people sort, not as bytes do: what most servers are set to, and what SQLite does not."""
 
 
 def binaries():
@@ -39,7 +41,7 @@ def server():
     try:
         if who:
             shutil.chown(folder, who["user"], who["group"])
-        make = [place / "initdb", "-D", folder / "data", "-U", "assay", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        make = [place / "initdb", "-D", folder / "data", "-U", "assay", "-A", "trust", "-E", "UTF8", "-N", *SORTED]
         done = subprocess.run(make, cwd=folder, capture_output=True, text=True, timeout=START_S, **who)
         assert done.returncode == 0, done.stderr
         with (folder / "log").open("wb") as log:

@@ -2,15 +2,17 @@
 
 import hashlib
 import os
+import re
 import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from assay.harness.index import Index
 from tests.conftest import ROOT
-from tests.leaderboard import browser
+from tests.leaderboard import browser, postgres
 from tests.leaderboard.stores import measured
 
 BASES = ("python:3.11-slim", "python:3.11-slim-bookworm", "assay-base-bookworm")
@@ -94,16 +96,11 @@ def store(tmp_path_factory, registry):
     return folder
 
 
-@pytest.fixture(scope="module")
-def container(docker, image, store):
-    """The site in a container, hardened as compose.yaml does it, healthy."""
-    made = docker.containers.run(
-        image,
-        detach=True,
-        ports={"8501/tcp": ("127.0.0.1", None)},
-        volumes={str(store): {"bind": "/runs", "mode": "ro"}},
-        **HARDENED,
-    )
+@contextmanager
+def started(client, image, volumes, **more):
+    """The site in a container, hardened as compose.yaml does it, healthy; removed with the block."""
+    ports = {"8501/tcp": ("127.0.0.1", None)}
+    made = client.containers.run(image, detach=True, ports=ports, volumes=volumes, **HARDENED, **more)
     try:
         end = time.monotonic() + HEALTHY_S
         while made.attrs["State"].get("Health", {}).get("Status") != "healthy":
@@ -114,6 +111,12 @@ def container(docker, image, store):
         yield made
     finally:
         made.remove(force=True)
+
+
+@pytest.fixture(scope="module")
+def container(docker, image, store):
+    with started(docker, image, {str(store): {"bind": "/runs", "mode": "ro"}}) as made:
+        yield made
 
 
 def address(container):
@@ -152,6 +155,31 @@ def test_the_image_keeps_neither_certificates_nor_engines_nor_tests(container):
     assert "ca-bundle.pem" not in found.replace("find:", "")
     for module in ("torch", "lm_eval", "pytest", "evalplus"):
         assert "None" in said(container, "python3", "-c", f"import importlib.util as u; print(u.find_spec('{module}'))")
+
+
+def test_the_index_may_be_in_postgresql_which_the_site_can_only_read(docker, image, store, server):
+    """As compose.yaml has it: one container writes the index, the site reads it in read-only sessions."""
+    url = postgres.database(server)
+    folder = re.search(r"host=([^&]+)", url)[1]
+    Path(folder).chmod(0o755)  # the socket in it is everybody's, the data is not
+    volumes = {str(store): {"bind": "/runs", "mode": "ro"}, folder: {"bind": folder, "mode": "ro"}}
+    done = docker.containers.run(
+        image,
+        ["reindex", "--store", "/runs"],
+        environment={"ASSAY_INDEX": url},
+        volumes=volumes,
+        stderr=True,
+        remove=True,
+        **HARDENED,
+    )
+    assert "1 runs in the index" in done.decode()
+    reading = {"ASSAY_INDEX": f"{url}&options=-cdefault_transaction_read_only%3Don"}
+    with started(docker, image, volumes, environment=reading) as site, browser.browser() as chromium:
+        visit = browser.Visit(chromium, address(site)).open("model?id=shown").sound()
+        assert "the one to see" in visit.text
+        visit.close()
+        told = said(site, "assay", "reindex", "--store", "/runs")
+        assert "read-only transaction" in told
 
 
 def test_a_container_ends_when_it_is_told_to(container):

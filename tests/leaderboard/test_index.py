@@ -5,52 +5,21 @@ import shutil
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from assay.harness import facts, index
+from assay.harness import index
 from assay.harness import index_tables as t
 from assay.harness.files import seal, unseal
 from assay.harness.index import Index, IndexMissing
 from assay.leaderboard import queries
-from assay.leaderboard.loads import overview
 from assay.tasks.selection import DocRange
-from assay.tasks.types import UserError
-from tests.leaderboard import postgres
 from tests.leaderboard.stores import measured
 
 CONTENT = [table for table in t.metadata.sorted_tables if table is not t.meta]
 READERS = 10
-
-
-@pytest.fixture(scope="session")
-def server():
-    with postgres.server() as found:
-        yield found
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request, tmp_path):
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'index.sqlite'}"
-        return
-    made = postgres.database(request.getfixturevalue("server"))
-    yield made
-    index.connect(tmp_path, made).dispose()
-
-
-@pytest.fixture
-def runs(tmp_path, registry):
-    """A store of two measured runs."""
-    folder = tmp_path / "runs"
-    measured(folder, registry, "one", model="random:1")
-    measured(folder, registry, "two", model="corrupted:0.3")
-    return folder
 
 
 def sync(runs, registry, url):
@@ -295,87 +264,3 @@ def test_a_database_that_does_not_answer_is_said_without_its_password(assay, tmp
     done = assay("reindex", check=2, env=gone)
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_every_pages_frames_are_equal_on_both_databases(runs, registry, tmp_path, server):
-    urls = [f"sqlite:///{tmp_path / 'index.sqlite'}", postgres.database(server)]
-    for url in urls:
-        sync(runs, registry, url)
-    one, two = (queries.open_source(runs, url) for url in urls)
-    for name, load in LOADS.items():
-        for a, b in zip(frames(load(one)), frames(load(two)), strict=True):
-            pd.testing.assert_frame_equal(a, b, obj=name)
-            assert len(a), f"{name} shows nothing: this test would prove nothing"
-    two.engine.dispose()
-
-
-def frames(found):
-    """The frames in what a `load` returned."""
-    if isinstance(found, pd.DataFrame):
-        return [found]
-    values = found.values() if isinstance(found, dict) else found if isinstance(found, (list, tuple)) else []
-    return [frame for value in values for frame in frames(value)]
-
-
-LOADS = {
-    "overview": lambda s: [
-        overview.load(s, board, score) for board in overview.boards(s) for score in ("raw", "centred")
-    ],
-}
-"""What each page reads, by page."""
-
-
-def board_yaml(folder, text):
-    folder.mkdir(exist_ok=True)
-    (folder / facts.FILE).write_text(text, encoding="utf-8")
-
-
-def test_facts_of_the_stores_board_yaml_reach_the_runs_that_match(runs, registry, url):
-    board_yaml(
-        runs,
-        "models:\n- match: 'random*'\n  facts: {family: dice, flops: 1.2e+21, notes: [thrown by hand]}\n"
-        "marks:\n- {model: 'random*', task: demo_sums, kind: contamination, text: it saw them,\n"
-        "   link: 'https://example.org', date: 2026-01-31}\n",
-    )
-    sync(runs, registry, url)
-    source = queries.open_source(runs, url)
-    found = queries.runs(source).set_index("run_id")
-    assert found["family"].to_dict() == {"one": "dice", "two": ""}
-    assert found.loc["one", "flops"] == 1.2e21
-    assert found.loc["one", "notes"] == ["thrown by hand"]
-    marks = queries.marks(source)
-    assert marks[["run_id", "task", "date"]].to_numpy().tolist() == [["one", "demo_sums", "2026-01-31"]]
-
-
-def test_changed_facts_are_read_by_the_next_reindex(runs, registry, url):
-    sync(runs, registry, url)
-    board_yaml(runs, "models:\n- {match: '*', facts: {family: late}}\n")
-    assert len(sync(runs, registry, url).added) == 2
-    assert set(queries.runs(queries.open_source(runs, url))["family"]) == {"late"}
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("models: [", "not YAML"),
-        ("- a list", "the file"),
-        ("models: {match: x}", "models"),
-        ("models:\n- {match: x, facts: {famly: y}}", "famly"),
-        ("models:\n- {match: x, facts: {parameters: many}}", "parameters"),
-        ("marks:\n- {model: x, kind: gossip, text: y}", "kind"),
-        ("marks:\n- {model: x, kind: contamination, text: y}", "needs a link to its evidence"),
-    ],
-)
-def test_a_board_yaml_that_says_what_is_not_known_is_refused_by_its_place(tmp_path, text, said):
-    board_yaml(tmp_path / "store", text)
-    with pytest.raises(UserError, match=said) as caught:
-        facts.read(tmp_path / "store")
-    assert "board.yaml" in str(caught.value)
-
-
-def test_a_series_is_the_folder_of_its_checkpoints(runs):
-    plan = index.store.read_run(runs / "one").plan
-    stepped = replace(plan, checkpoint=replace(plan.checkpoint, step=7))
-    assert facts.series(plan) == plan.checkpoint.label
-    assert facts.series(replace(stepped, options={"model": "hf:/data/my-7b/step-7"})) == "my-7b"
-    assert facts.series(replace(stepped, options={"model": "hf:owner/name@step-7"})) == "owner/name"

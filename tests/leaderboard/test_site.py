@@ -92,19 +92,27 @@ def filled(shown):
     return lambda address: address.format(a=a, b=b)
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.fixture(scope="module")
+def tabs(chromium, base):
+    """One tab a look, in which many addresses are opened."""
+    made = {look: browser.Visit(chromium, base, width=width, scheme=scheme) for look, (width, scheme) in LOOKS.items()}
+    yield made
+    for tab in made.values():
+        tab.close()
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_says_what_it_is_for_and_fits(visit, shown, filled, name, look):
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_page_says_what_it_is_for_and_fits(tabs, shown, filled, name, look):
     if "code" in name and not (shown / "code-right").is_dir():
         pytest.skip("no sandbox: nothing was programmed that could be shown")
     address, words = PAGES[name]
-    width, scheme = LOOKS[look]
-    page = visit(filled(address), width=width, scheme=scheme)
+    page = tabs[look].open(filled(address)).sound()
     said = page.text
     assert [w for w in words if w.lower() not in said.lower()] == []
     assert page.overflow() == []
-    dark = page.page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
-    assert (sum(map(int, re.findall(r"\d+", dark)[:3])) < 200) == (scheme == "dark")
+    ground = page.page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == look.endswith("dark")
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -131,6 +139,7 @@ def test_typed_and_chosen_filters_round_trip_with_their_chips(visit):
     with mine.rerun():
         mine.page.get_by_label("Openness").click()
         mine.page.get_by_role("option", name="open weights").click()
+    mine.page.keyboard.press("Escape")  # the list of options hides the rest from those who can't see
     link = urlsplit(mine.page.url)
     assert parse_qs(link.query) == {"q": ["gemma"], "openness": ["open weights"]}
     theirs = visit(f"?{link.query}")

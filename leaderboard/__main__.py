@@ -1,0 +1,11 @@
+"""Streamlit's command line, with what pages take long to import imported before anybody waits for one."""
+
+import sys
+
+import altair  # noqa: F401
+from streamlit.web.cli import main
+
+from assay.leaderboard.loads import compare, overview  # noqa: F401 - pandas, SciPy, statsmodels, SQLAlchemy
+
+if __name__ == "__main__":
+    sys.exit(main(prog_name="streamlit"))
