@@ -37,8 +37,10 @@ window.assay = {acted: 0, answered: 0, drawn: null};
 for (const kind of ['click', 'keydown']) document.addEventListener(kind, () => {
   window.assay.acted = performance.now(); window.assay.answered = 0; window.assay.drawn = null;
 }, true);
-new MutationObserver(() => { window.assay.answered = performance.now(); window.assay.drawn = null; }).observe(
-  document, {subtree: true, childList: true, attributes: true, attributeFilter: ['data-test-script-state']});
+const painted = (record) => record.target.closest === undefined || !record.target.closest('canvas');
+new MutationObserver(records => { // a grid's cells for screen readers come a moment after its picture
+  if (records.some(painted)) { window.assay.answered = performance.now(); window.assay.drawn = null; }
+}).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ['data-test-script-state']});
 const all = (id) => [...document.querySelectorAll(`[data-testid=${id}]`)];
 const done = () => {
   const app = all('stApp')[0];
