@@ -3,11 +3,12 @@
 import gc
 import sys
 
-import altair  # noqa: F401
+from altair.utils import schemapi
 from streamlit.web.cli import main
 
 from assay.leaderboard.loads import compare, overview  # noqa: F401 - pandas, SciPy, statsmodels, SQLAlchemy
 
 if __name__ == "__main__":
+    schemapi.disable_debug_mode()  # our charts are checked against Vega-Lite's schema by tests, not for each visitor
     gc.freeze()  # Streamlit looks for garbage after each answer: not among 200,000 objects that stay for ever
     sys.exit(main(prog_name="streamlit"))

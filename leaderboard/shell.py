@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import altair as alt
 import pandas as pd
 import streamlit as st
+from altair.utils import schemapi
 
 from assay.harness.index import IndexMissing
 from assay.harness.interchange import tables
@@ -123,10 +124,11 @@ def chart(drawn: Any, sentence: str, frame: pd.DataFrame, *, key: str, **look: A
         sentence: Markdown; names in it went through `plain`.
         frame: of the numbers.
         key: unique on the page.
-        look: further arguments of `st.altair_chart`, a selection say.
+        look: further arguments of `st.vega_lite_chart`.
     """
     st.write(sentence)
-    selected = st.altair_chart(themed(drawn), key=key, width="stretch", alt=spoken(sentence), **look)
+    spec = themed(drawn).to_dict(validate=schemapi.DEBUG_MODE)  # the site turns it off: half of a chart's time
+    selected = st.vega_lite_chart(spec=spec, key=key, width="stretch", alt=spoken(sentence), **look)
     plain_table(frame, key=f"{key}_table")
     return selected
 
@@ -192,5 +194,6 @@ def themed(drawn: Any) -> Any:
     return drawn.configure_view(strokeWidth=0).configure_axis(labelLimit=170).configure_legend(**legend)
 
 
+alt.theme.enable("none")
 alt.data_transformers.disable_max_rows()
 """Every page bounds its own rows."""

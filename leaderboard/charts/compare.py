@@ -43,8 +43,10 @@ def forest(found: pd.DataFrame) -> Any:
     fill = alt.Fill(
         "state:N", scale=alt.Scale(domain=list(STATES), range=[COLOURS[0], "transparent", COLOURS[2]]), title=None
     )
-    zero = alt.Chart(pd.DataFrame({"none": [0.0]})).mark_rule(strokeDash=[4, 3], color="#8a94a0").encode(x="none:Q")
-    whiskers = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=POINTS), x2="high:Q", color=colour)
+    zero = (
+        alt.Chart(pd.DataFrame({"none": [0.0]})).mark_rule(strokeDash=[4, 3], color="#8a94a0").encode(x=alt.X("none:Q"))
+    )
+    whiskers = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=POINTS), x2=alt.X2("high:Q"), color=colour)
     marks = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(x=x, color=colour, shape=shape, fill=fill)
     return (zero + whiskers + marks).properties(height=ROW)
 
@@ -64,7 +66,7 @@ def flips(found: pd.DataFrame) -> Any:
     colour = alt.Color("way:N", scale=alt.Scale(domain=list(SIDES), range=[COLOURS[2], COLOURS[0]]), title=None)
     tips = [alt.Tooltip(f"{c}") for c in ("task:N", "way:N", "items:Q", "n:Q")]
     base = alt.Chart(long).encode(y=y, x=x, tooltip=tips)
-    said = base.transform_filter("datum.items > 0").encode(text="items:Q")
+    said = base.transform_filter("datum.items > 0").encode(text=alt.Text("items:Q"))
     left = said.transform_filter("datum.share < 0").mark_text(align="right", dx=-3, color="#8a94a0")
     right = said.transform_filter("datum.share > 0").mark_text(align="left", dx=3, color="#8a94a0")
     return (base.mark_bar().encode(color=colour) + left + right).properties(height=ROW)
@@ -79,6 +81,8 @@ def shares(found: pd.DataFrame) -> Any:
     drawn = found.assign(percent=100 * found["share"], said=[f"{100 * s:.0f} %" for s in found["share"]])
     y = alt.Y("task:N", sort=drawn["task"].tolist(), axis=LABELS)
     x = alt.X("percent:Q", title="share of the variance, %")
-    base = alt.Chart(drawn).encode(y=y, x=x, tooltip=["task:N", alt.Tooltip("percent:Q", format=".1f")])
+    base = alt.Chart(drawn).encode(y=y, x=x, tooltip=[alt.Tooltip("task:N"), alt.Tooltip("percent:Q", format=".1f")])
     bars = base.mark_bar(color=COLOURS[0])
-    return (bars + base.mark_text(align="left", dx=3, color="#8a94a0").encode(text="said:N")).properties(height=ROW)
+    return (bars + base.mark_text(align="left", dx=3, color="#8a94a0").encode(text=alt.Text("said:N"))).properties(
+        height=ROW
+    )

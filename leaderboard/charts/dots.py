@@ -28,7 +28,8 @@ def dots(frame: pd.DataFrame, title: str, states: Mapping[str, str], *, rows: in
     """
     shown = {state: shape for state, shape in states.items() if (frame["state"] == state).any()}
     first = next(iter(states))
-    tips = ["name:N", *(alt.Tooltip(f"{c}:Q", format=".4f") for c in ("value", "low", "high", "guessing")), "state:N"]
+    numbers = (alt.Tooltip(f"{c}:Q", format=".4f") for c in ("value", "low", "high", "guessing"))
+    tips = [alt.Tooltip("name:N"), *numbers, alt.Tooltip("state:N")]
     look = alt.Axis(labelLimit=LABEL, grid=True, domain=False, ticks=False)
     base = alt.Chart(frame).encode(y=alt.Y("name:N", sort=frame["name"].tolist(), title=None, axis=look), tooltip=tips)
     of = {"scale": alt.Scale(domain=list(shown), range=[_ink(states, s) for s in shown]), "title": None}
@@ -41,7 +42,7 @@ def dots(frame: pd.DataFrame, title: str, states: Mapping[str, str], *, rows: in
         layers.append(ticks.encode(x=_x("guessing", title)))
     if frame["low"].notna().any():
         whiskers = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, opacity=0.65)
-        layers.append(whiskers.encode(x=_x("low", title), x2="high:Q", color=ink))
+        layers.append(whiskers.encode(x=_x("low", title), x2=alt.X2("high:Q"), color=ink))
     marks = base.mark_point(size=60, strokeWidth=2, opacity=1).encode(
         x=_x("value", title),
         color=alt.Color("state:N", legend=key, **of),
@@ -64,7 +65,7 @@ def _said(base: Any, frame: pd.DataFrame, title: str) -> list[Any]:
         side = base.transform_filter(f"datum.said != '' && (datum.value > 0.5) == {str(not right).lower()}")
         place = side.transform_calculate(beside="datum.high" if right else "datum.low")
         text = place.mark_text(align="left" if right else "right", dx=8 if right else -8, fontSize=11, color=GREY)
-        layers.append(text.encode(x=_x("beside", title), text="said:N"))
+        layers.append(text.encode(x=_x("beside", title), text=alt.Text("said:N")))
     return layers
 
 

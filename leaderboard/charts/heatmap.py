@@ -30,15 +30,16 @@ def matrix(cells: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], *, 
     most = float(max(0.01, drawn["amount"].abs().max()))
     x = alt.X("column:N", sort=list(columns), title=None, scale=alt.Scale(domain=list(columns)), axis=_top(written))
     y = alt.Y("task:N", sort=list(rows), title=None, scale=alt.Scale(domain=list(rows)), axis=_AXIS_Y)
-    tips = ["task:N", "column:N", alt.Tooltip("amount:Q", format=".4f")]
-    tips += ["state:N", alt.Tooltip("p:Q", format=".2g", title="p, adjusted")] if delta else []
+    tips = [alt.Tooltip("task:N"), alt.Tooltip("column:N"), alt.Tooltip("amount:Q", format=".4f")]
+    tips += [alt.Tooltip("state:N"), alt.Tooltip("p:Q", format=".2g", title="p, adjusted")] if delta else []
     base = alt.Chart(drawn).encode(x=x, y=y, tooltip=tips)
     scale = _diverging(most) if delta else alt.Scale(scheme="viridis", domain=[min(0.0, drawn["amount"].min()), 1.0])
     title = "difference" if delta else "centred score"
     filled = base.mark_rect().encode(color=alt.Color("amount:Q", scale=scale, title=title))
     light = f"abs(datum.amount) > {0.6 * most}" if delta else "datum.amount < 0.55"
     ink = alt.condition(light, alt.value(LIGHT), alt.value(DARK))
-    return (filled + base.mark_text(fontSize=11).encode(text="text:N", color=ink)).properties(height=alt.Step(19))
+    words = base.transform_filter("datum.text != ''").mark_text(fontSize=11).encode(text=alt.Text("text:N"), color=ink)
+    return (filled + words).properties(height=alt.Step(19))
 
 
 _AXIS_Y = alt.Axis(

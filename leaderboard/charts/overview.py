@@ -30,10 +30,11 @@ def standing(frame: pd.DataFrame, score: str) -> Any:
     order = drawn["name"].tolist()
     y = alt.Y("name:N", sort=order, title=None)
     x = alt.X("value:Q", title=score, scale=alt.Scale(zero=False))
-    base = alt.Chart(drawn).encode(y=y, tooltip=["name:N", "rank:N", "value:Q", "low:Q", "high:Q", "state:N"])
+    tips = [alt.Tooltip(field) for field in ("name:N", "rank:N", "value:Q", "low:Q", "high:Q", "state:N")]
+    base = alt.Chart(drawn).encode(y=y, tooltip=tips)
     whiskers = (
         base.mark_rule(strokeWidth=2, color=BLUE, opacity=0.6)
-        .encode(x=x, x2="high:Q")
+        .encode(x=x, x2=alt.X2("high:Q"))
         .transform_calculate(value="datum.low")
     )
     marks = base.mark_point(size=70, strokeWidth=2, color=BLUE).encode(
@@ -42,7 +43,7 @@ def standing(frame: pd.DataFrame, score: str) -> Any:
         fill=alt.condition("datum.tied", alt.value(BLUE), alt.value("transparent")),
     )
     leader = drawn[drawn["leads"]].dropna(subset=["low", "high"])
-    shade = alt.Chart(leader).mark_rect(opacity=0.12, color=BLUE).encode(x="low:Q", x2="high:Q")
+    shade = alt.Chart(leader).mark_rect(opacity=0.12, color=BLUE).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     return (shade + whiskers + marks).properties(height=alt.Step(20))
 
 

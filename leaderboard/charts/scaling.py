@@ -38,31 +38,36 @@ def scatter(drawn: pd.DataFrame, cost: str, score: str, *, front: bool) -> Any:
         axis=alt.Axis(tickCount=6, format=_form(rows["cost"]), labelExpr="replace(datum.label, 'G', 'B')", grid=False),
     )
     y = alt.Y("value:Q", title=score, scale=alt.Scale(zero=False))
-    ink = alt.condition("datum.on_front", alt.value(INK), alt.value(GREY)) if front else alt.value(INK)
+    grey = GREY if front else INK
     tips = [alt.Tooltip(f"{name}:{kind}") for name, kind in _TIPS]
     base = alt.Chart(rows).encode(x=x, tooltip=tips)
     whiskers = base.mark_rule().encode(
         y=alt.Y("low:Q"),
-        y2="high:Q",
-        color=ink,
-        opacity=alt.condition("datum.on_front", alt.value(0.9), alt.value(0.3)),
+        y2=alt.Y2("high:Q"),
+        color=_on_front(alt.ColorValue, INK, grey),
+        opacity=_on_front(alt.OpacityValue, 0.9, 0.3),
     )
     shapes = rows["shape"].value_counts().index.tolist()
     marks = base.mark_point(size=50, strokeWidth=1.5).encode(
         y=y,
-        opacity=alt.condition("datum.on_front", alt.value(1), alt.value(0.7)),
+        opacity=_on_front(alt.OpacityValue, 1, 0.7),
         shape=alt.Shape(
             "shape:N",
             scale=alt.Scale(domain=shapes, range=list(MARKS[: len(shapes)])),
             title=None,
             legend=alt.Legend(columns=COLUMNS_SHOWN),
         ),
-        stroke=ink,
-        fill=alt.condition("datum.on_front", alt.value(INK), alt.value("transparent")),
+        stroke=_on_front(alt.StrokeValue, INK, grey),
+        fill=_on_front(alt.FillValue, INK, "transparent"),
     )
     if not front:
         return (whiskers + marks).properties(height=HEIGHT)
     return (whiskers + _line(rows, x, y) + marks + _numbers(rows, x, y)).properties(height=HEIGHT)
+
+
+def _on_front(channel: Any, there: Any, elsewhere: Any) -> Any:
+    """A look of its own for what the front is made of."""
+    return channel(elsewhere, condition={"test": "datum.on_front", "value": there})
 
 
 _TIPS = (

@@ -21,7 +21,7 @@ SERIES = 20
 STEPS = 500
 POINTS = 24_000
 """Of all panels together: what a page may weigh."""
-SHOWN = 6
+SHOWN = 3
 """Panels where nobody chose."""
 TRAILING = 3
 

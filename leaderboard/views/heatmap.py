@@ -141,7 +141,7 @@ def _draw(cells: pd.DataFrame, rows: pd.DataFrame, shown: pd.DataFrame, order: s
         cells[["task", "column", "amount", "mark", "state", "p"]], tasks, columns, delta=delta == "delta"
     )
     table = wide.reindex([n for n in tasks if n in wide.index])[columns].reset_index()
-    shell.chart(shell.themed(drawn), sentence, table, key="heatmap")
+    shell.chart(drawn, sentence, table, key="heatmap")
     kept = cells.rename(columns={"amount": delta})[["task", "run_id", "column", delta, "state", "p"]]
     exported = kept.drop(columns=["state", "p"]) if delta == "score" else kept
     shell.downloads(exported.rename(columns={"column": "checkpoint"}), "heatmap", key="heatmap")

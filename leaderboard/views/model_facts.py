@@ -105,30 +105,31 @@ def _said(run: Mapping[str, Any], marks: pd.DataFrame) -> None:
 
 @st.fragment
 def made(source: queries.Source, run: Mapping[str, Any], tasks: pd.DataFrame, composites: pd.DataFrame) -> None:
-    """How the run was made, how to make it again, how to cite it."""
-    names = reproduce.asked(list(tasks["task"]), shell.load(queries.suites, source))
-    if names:
-        _again(run, names)
-    drawer = st.expander(
-        "Fingerprint: what exactly was asked, of what, with what",
-        key="fingerprint",
-        icon=":material/fingerprint:",
-        on_change="rerun",
-        bind="query-params",
-    )
-    if drawer.open:
+    """How the run was made, how to make it again, how to cite it; each when it is asked for."""
+    if drawer := _opened("fingerprint", "Fingerprint: what exactly was asked, of what, with what", "fingerprint"):
         with drawer:
             st.write("Two numbers can be compared where the fingerprints of their task are equal.")
             shell.grid(tasks[["task", "version", "fingerprint"]], hide_index=True)
             shell.grid(fingerprint_rows(run), hide_index=True)
-    if names:
-        with st.expander("Cite it", icon=":material/format_quote:"):
+    names = reproduce.asked(list(tasks["task"]), shell.load(queries.suites, source))
+    if not names:
+        return
+    if drawer := _opened("again", "Make it again", "replay"):
+        with drawer:
+            _again(run, names)
+    if drawer := _opened("cite", "Cite it", "format_quote"):
+        with drawer:
             cited = reproduce.cited(run, tasks, composites, names, shell.permalink())
             st.code(cited, language=None, wrap_lines=True)
 
 
+def _opened(key: str, label: str, icon: str) -> Any:
+    """A drawer whose contents, and the scripts that show them, are fetched when it is opened; None while it is shut."""
+    drawer = st.expander(label, key=key, icon=f":material/{icon}:", on_change="rerun", bind="query-params")
+    return drawer if drawer.open else None
+
+
 def _again(run: Mapping[str, Any], names: list[str]) -> None:
-    st.subheader("Make it again")
     command = reproduce.command(run, names)
     if command:
         st.code(command, language="bash", wrap_lines=True)
@@ -137,4 +138,4 @@ def _again(run: Mapping[str, Any], names: list[str]) -> None:
         suite = names[0] if len(names) == 1 else "quick"
         st.code(f"assay run {suite} --model hf:path/to/checkpoint", language="bash")
     else:
-        st.write("Its options hold what can't be typed; they are in the fingerprint below.")
+        st.write("Its options hold what can't be typed; they are in the fingerprint above.")

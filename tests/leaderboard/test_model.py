@@ -194,7 +194,7 @@ def test_what_went_wrong_is_told_by_text_as_well_as_by_colour(of):
 
 
 def test_a_measured_run_shows_its_evidence_its_command_and_its_marks(store, monkeypatch):
-    at = scenes.show(view, store, monkeypatch, id="ck-600", fingerprint="true")
+    at = scenes.show(view, store, monkeypatch, id="ck-600", fingerprint="true", again="true", cite="true")
     said = scenes.said(at)
     assert "Every number can be computed again from the samples in this store" in said
     assert "assay run demo --model corrupted:0.1" in said
@@ -236,7 +236,7 @@ def test_samples_are_counted_with_those_that_the_machine_lost(tmp_path, registry
 
 @pytest.mark.parametrize("score", ["raw", "centred"])
 def test_published_numbers_get_no_claim_about_samples(store, monkeypatch, score):
-    said = scenes.said(scenes.show(view, store, monkeypatch, id="small", score=score))
+    said = scenes.said(scenes.show(view, store, monkeypatch, id="small", score=score, again="true"))
     assert "No samples came with them" in said
     assert "Published aggregates don't say" in said
     assert "got an answer" not in said
@@ -245,7 +245,7 @@ def test_published_numbers_get_no_claim_about_samples(store, monkeypatch, score)
 
 
 def test_a_strangers_text_is_shown_as_text(store, monkeypatch):
-    at = scenes.show(view, store, monkeypatch, id="evil", fingerprint="true")
+    at = scenes.show(view, store, monkeypatch, id="evil", fingerprint="true", again="true", cite="true")
     markdown = "\n".join(str(e.value) for kind in (at.markdown, at.caption, at.subheader) for e in kind)
     for trap in ("<script>", "](javascript", "![i]", "$a^2$", ":red[", "\u202e", "\x1b"):
         assert trap not in markdown

@@ -16,7 +16,7 @@ from tests.leaderboard.showcase import GEMMA
 
 PAGES = {
     "overview": ("", ["Leaderboard", "core_v2", "160 runs", "Phi-3"]),
-    "model": ("model?id={b}", ["step-001602", "measured", "make it again"]),
+    "model": ("model?id={b}&again=true", ["step-001602", "measured", "make it again"]),
     "model of aggregates": (f"model?id={GEMMA}", ["google--gemma-7b", "published aggregates", "contamination"]),
     "task": ("task?name=arc_easy", ["2,376 rows", "What it can resolve", "Items"]),
     "code task": ("task?name=humaneval_plus", ["humaneval_plus"]),
