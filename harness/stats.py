@@ -10,9 +10,6 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-FEW_CLUSTERS = 40
-"""Below this the sandwich estimate is itself too small: bootstrap whole clusters instead."""
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -32,7 +29,7 @@ def interval(groups: Mapping[str, Sequence[float]], clusters: Mapping[str, Seque
         clusters: cluster ids alongside; all "" when items are independent.
 
     Returns:
-        Cluster-robust t where clusters are named (cluster bootstrap below 40 of them); Wilson for 0/1 values,
+        Cluster-robust t where clusters are named, with a degree of freedom less than clusters; Wilson for 0/1 values,
         stratified over categories; Student's t for fractional values. None when n or the clusters are too few.
     """
     values = np.concatenate([np.asarray(v, dtype=float) for v in groups.values()])
@@ -82,24 +79,6 @@ def _clustered(values: np.ndarray, ids: Sequence[str]) -> Interval | None:
         return None
     if values.min() == values.max():  # no spread to estimate from: each cluster is one observation
         return _wilson({"": [float(values[0])] * len(names)})
-    if len(names) < FEW_CLUSTERS:
-        return _cluster_bootstrap(values, codes)
     fit = sm.OLS(values, np.ones(len(values))).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
     low, high = fit.conf_int(0.05)[0]
     return Interval(float(fit.bse[0]), float(low), float(high), "cluster-robust t")
-
-
-def _cluster_bootstrap(values: np.ndarray, codes: np.ndarray) -> Interval:
-    totals = np.bincount(codes, weights=values)
-    sizes = np.bincount(codes).astype(float)
-    found = stats.bootstrap(
-        (totals, sizes),
-        lambda t, n, axis=-1: t.sum(axis=axis) / n.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=9_999,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    bounds = found.confidence_interval
-    return Interval(float(found.standard_error), float(bounds.low), float(bounds.high), "cluster bootstrap")

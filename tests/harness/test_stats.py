@@ -40,11 +40,23 @@ def test_clustered_scores_are_wider_than_naive():
     assert found.stderr > 2 * plain(list(values)).stderr
 
 
-def test_few_clusters_are_bootstrapped_whole():
-    values = [float(i // 8 % 2) for i in range(80)]
-    found = interval({"": values}, {"": [str(i // 8) for i in range(80)]})
-    assert found.method == "cluster bootstrap"
-    assert found.low < 0.5 < found.high
+def test_few_clusters_cost_degrees_of_freedom():
+    def of(n):
+        return interval({"": [float(i // 8 % 2) for i in range(8 * n)]}, {"": [str(i // 8) for i in range(8 * n)]})
+
+    for n in (10, 200):
+        t = (of(n).high - of(n).low) / (2 * of(n).stderr)
+        assert t == pytest.approx(scipy_stats.t.ppf(0.975, n - 1))
+
+
+def test_the_interval_of_few_clusters_covers_nearly_as_often_as_it_says():
+    rng, hits = np.random.default_rng(5), 0
+    for _ in range(400):
+        chance, sizes = rng.beta(4.5, 4.5, 20), rng.integers(3, 16, 20)
+        ids = np.repeat(np.arange(20), sizes)
+        found = interval({"": list((rng.random(len(ids)) < chance[ids]).astype(float))}, {"": list(map(str, ids))})
+        hits += found.low <= 0.5 <= found.high
+    assert hits >= 0.92 * 400
 
 
 def test_categories_weigh_alike_in_the_interval():
