@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from assay.harness.ranking import composite_stderr, variance_shares
@@ -28,7 +28,6 @@ ROUNDING = 12
 BLOCK = 2_000_000
 """Sign flips in memory at a time."""
 UNTESTED = ("too few items", "one cluster")
-Z = float(stats.norm.ppf(0.975))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +40,10 @@ class Difference:
         flip_rate: (lost + gained) / n.
         delta: difference of the task's number: mean over items, or over categories weighted alike.
         stderr: of `delta`; 0 where all items differ alike, though the interval has width then too.
-        low, high: 95 %, two-sided.
+        level: of the two-sided interval.
+        low, high: its bounds.
         p: two-sided; None where nothing is tested, see `note`.
-        p_worse: one-sided, of other being worse.
+        p_worse, p_better: one-sided, of other being worse, and better.
         mde: least true drop that these items would show, at this flip rate, in 4 of 5 tries (one-sided, 0.05).
         test: what `p` comes from.
         note: "", "identical answers", "too few flips to decide", "too few items" or "one cluster".
@@ -59,16 +59,20 @@ class Difference:
     high: float
     p: float | None
     p_worse: float | None
+    p_better: float | None
     mde: float | None
     test: str
     note: str
+    level: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompositeDifference:
-    """How two runs differ on a mean of centred scores: other minus base, 95 % interval, two-sided p.
+    """How two runs differ on a mean of centred scores: other minus base.
 
     Attributes:
+        low, high: two-sided, of the level that its parts have.
+        p, p_worse: two-sided, and one-sided of other being worse.
         shares: of the variance, per task; they sum to 1.
     """
 
@@ -77,6 +81,7 @@ class CompositeDifference:
     low: float
     high: float
     p: float
+    p_worse: float
     shares: Mapping[str, float]
 
 
@@ -86,6 +91,7 @@ def difference(
     *,
     clusters: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
+    level: float = 0.95,
 ) -> Difference | None:
     """Paired difference of two runs on one task; None without items.
 
@@ -94,6 +100,7 @@ def difference(
         other: of the same items in the same order.
         clusters: ids of what items share, "" for an item on its own.
         groups: category of each item, where the task's number is the mean over categories weighted alike.
+        level: of the two-sided interval; 1 − 2α makes its ends one-sided bounds at α.
 
     Returns:
         Unclustered 0/1 scores get exact McNemar and Bonett and Price's adjusted interval; everything else sign flips
@@ -102,40 +109,55 @@ def difference(
     Raises:
         ValueError: lengths differ, or a score is not a number in [0, 1]. Leave out items that a run has no score for.
     """
+    return next(iter(differences(base, other, (level,), clusters=clusters, groups=groups)), None)
+
+
+def differences(
+    base: ArrayLike,
+    other: ArrayLike,
+    levels: Sequence[float],
+    *,
+    clusters: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
+) -> list[Difference]:
+    """`difference` with an interval of each level, tested once; [] without items."""
     scores = _checked(base, other)
     d = np.round(scores[1] - scores[0], ROUNDING)
     n = len(d)
     if n == 0:
-        return None
+        return []
     weights, units = _weights(groups, n), _units(clusters, n)
     delta = float(weights @ d)
     spread = _Spread.about(delta, d, weights, units)
     clustered = spread.units < n
-    binary = not clustered and set(np.unique(d)) <= {-1.0, 0.0, 1.0}
-    low, high = spread.adjusted(delta) if binary or not spread.stderr else spread.student(delta)
+    binary = not clustered and np.array_equal(d, np.rint(d))
+    bounds = spread.adjusted if binary or not spread.stderr else spread.student
     # relative to the largest weight: where all are equal, whole numbers stay whole
     totals = np.round(np.bincount(units, weights=d * (weights / weights.max())), ROUNDING)
     flips = totals[totals != 0]
     lost, gained = int((d < 0).sum()), int((d > 0).sum())
     note = _note(n, spread.units, lost + gained, len(flips))
-    p, p_worse, test = (None, None, "") if note in UNTESTED else _sign_flips(flips)
+    p, p_worse, p_better, test = (None, None, None, "") if note in UNTESTED else _sign_flips(flips)
     if test:
         test = "exact McNemar" if binary and groups is None else f"cluster {test}" if clustered else test
-    return Difference(
+    found = Difference(
         n=n,
         lost=lost,
         gained=gained,
         flip_rate=(lost + gained) / n,
         delta=delta,
         stderr=spread.stderr,
-        low=max(-1.0, low),
-        high=min(1.0, high),
+        low=-1.0,
+        high=1.0,
         p=p,
         p_worse=p_worse,
+        p_better=p_better,
         mde=_Spread.about(0.0, d, weights, units).mde if test and len(flips) else None,
         test=test,
         note=note,
     )
+    both = [(level, *bounds(delta, level)) for level in levels]
+    return [replace(found, low=max(-1.0, low), high=min(1.0, high), level=level) for level, low, high in both]
 
 
 def _checked(base: ArrayLike, other: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +174,8 @@ def _weights(groups: Sequence[str] | None, n: int) -> np.ndarray:
     if groups is None:
         return np.full(n, 1 / n)
     sizes = Counter(groups)
-    return np.array([1 / (len(sizes) * sizes[g]) for g in groups])
+    each = {g: 1 / (len(sizes) * size) for g, size in sizes.items()}
+    return np.array([each[g] for g in groups])
 
 
 def _units(clusters: Sequence[str] | None, n: int) -> np.ndarray:
@@ -186,16 +209,16 @@ class _Spread:
     def mde(self) -> float:
         return detectable(self.variance * self.size, max(2, round(self.size)))
 
-    def student(self, delta: float) -> tuple[float, float]:
-        low, high = stats.t.interval(0.95, self.units - 1, loc=delta, scale=self.stderr)
+    def student(self, delta: float, level: float) -> tuple[float, float]:
+        low, high = stats.t.interval(level, self.units - 1, loc=delta, scale=self.stderr)
         return float(low), float(high)
 
-    def adjusted(self, delta: float) -> tuple[float, float]:
+    def adjusted(self, delta: float, level: float) -> tuple[float, float]:
         """Bonett and Price (2012): the Wald interval after one more item lost and one more gained."""
         n = self.size
         centre = delta * n / (n + 2)
         squares = n * (n * self.variance + delta**2)
-        half = Z * math.sqrt(((squares + 2) / (n + 2) - centre**2) / (n + 2))
+        half = _z(level) * math.sqrt(((squares + 2) / (n + 2) - centre**2) / (n + 2))
         return centre - half, centre + half
 
 
@@ -209,11 +232,12 @@ def _note(n: int, units: int, flips: int, flipped_units: int) -> str:
     return "too few flips to decide" if flipped_units < FEW_FLIPS else ""
 
 
-def _sign_flips(totals: np.ndarray) -> tuple[float, float, str]:
-    """Were each sign a coin's toss: p two-sided, p of a sum as low as this one, and the test's name."""
+def _sign_flips(totals: np.ndarray) -> tuple[float, float, float, str]:
+    """Were each sign a coin's toss: p two-sided, p of a sum as low as this one, of one as high, and the test's name."""
     side = -1.0 if math.fsum(totals) < 0 else 1.0
     above, below, name = _tails(side * totals[np.argsort(np.abs(totals), kind="stable")])
-    return min(1.0, 2 * above), above if side < 0 else below, name
+    low, high = (above, below) if side < 0 else (below, above)
+    return min(1.0, 2 * above), low, high, name
 
 
 def _tails(totals: np.ndarray) -> tuple[float, float, str]:
@@ -243,22 +267,6 @@ def _drawn(totals: np.ndarray) -> tuple[float, float]:
     return float(found.pvalue), (below + 1) / (draws + 1)
 
 
-def holm(p: Mapping[str, float | None], alpha: float = 0.05) -> dict[str, float | None]:
-    """Holm's adjusted p, valid however the tasks depend on each other; None and NaN stay None and don't count."""
-    return _adjusted(p, lambda known: multipletests(known, alpha, method="holm")[1])
-
-
-def benjamini_hochberg(p: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Benjamini and Hochberg's adjusted p, for a look over many tasks; None and NaN stay None and don't count."""
-    return _adjusted(p, lambda known: stats.false_discovery_control(known, method="bh"))
-
-
-def _adjusted(p: Mapping[str, float | None], method: Callable[[list[float]], np.ndarray]) -> dict[str, float | None]:
-    known = {k: v for k, v in p.items() if v is not None and not math.isnan(v)}
-    found = method(list(known.values())) if known else np.array([])
-    return dict.fromkeys(p) | {k: float(v) for k, v in zip(known, found, strict=True)}
-
-
 def detectable(flip_rate: float, n: int, alpha: float = 0.05, power: float = 0.8) -> float:
     """Least true drop that a one-sided test of n items finds with this power; inf for fewer than 2 items.
 
@@ -266,13 +274,24 @@ def detectable(flip_rate: float, n: int, alpha: float = 0.05, power: float = 0.8
     """
     if n < 2:
         return math.inf
-    effect = TTestPower().solve_power(effect_size=None, nobs=n, alpha=alpha, power=power, alternative="larger")
-    return float(effect) * math.sqrt(flip_rate)
+    return _effect(n, alpha, power) * math.sqrt(flip_rate)
+
+
+@lru_cache(maxsize=4096)
+def _effect(n: int, alpha: float, power: float) -> float:
+    """Of a one-sided t test, in standard deviations of an item's difference."""
+    return float(TTestPower().solve_power(effect_size=None, nobs=n, alpha=alpha, power=power, alternative="larger"))
+
+
+@lru_cache
+def _z(level: float) -> float:
+    """Half a two-sided interval, in standard errors."""
+    return float(stats.norm.ppf((1 + level) / 2))
 
 
 def _error(d: Difference) -> float:
     """Standard error of a difference; what its interval leaves open, where few flips, or flips alone, show none."""
-    return d.stderr if d.stderr > 0 and d.lost + d.gained >= FEW_FLIPS else (d.high - d.low) / (2 * Z)
+    return d.stderr if d.stderr > 0 and d.lost + d.gained >= FEW_FLIPS else (d.high - d.low) / (2 * _z(d.level))
 
 
 def composite_difference(
@@ -280,7 +299,7 @@ def composite_difference(
 ) -> CompositeDifference:
     """Difference of a mean of centred scores from those of all its tasks, taken as normal.
 
-    Other arguments are those of `ranking.composite_stderr`.
+    Other arguments are those of `ranking.composite_stderr`. The interval has the level of the parts.
 
     Raises:
         ValueError: no tasks, or a baseline outside [0, 1).
@@ -290,11 +309,13 @@ def composite_difference(
     errors = {task: _error(d) for task, d in parts.items()}
     stderr = composite_stderr(errors, baselines, kin)
     delta = sum(d.delta / (1 - baselines[t]) for t, d in parts.items()) / len(parts)
+    half = _z(min(d.level for d in parts.values())) * stderr
     return CompositeDifference(
         delta=delta,
         stderr=stderr,
-        low=delta - Z * stderr,
-        high=delta + Z * stderr,
+        low=delta - half,
+        high=delta + half,
         p=float(2 * stats.norm.sf(abs(delta) / stderr)),
+        p_worse=float(stats.norm.cdf(delta / stderr)),
         shares=variance_shares(errors, baselines, kin),
     )

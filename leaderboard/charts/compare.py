@@ -25,11 +25,12 @@ POINTS = "B − A, percentage points"
 ROW = alt.Step(18)
 
 
-def forest(found: pd.DataFrame) -> Any:
+def forest(found: pd.DataFrame, margin: float = 0.0) -> Any:
     """Difference per task with its 95 % interval around a line at no difference; filled marks survive Holm.
 
     Args:
         found: task, delta, low, high, p, holm, state and said, in the order to be shown.
+        margin: in points; a line on either side, none for 0.
     """
     points = {c: 100 * found[c] for c in ("delta", "low", "high")}
     drawn = found[["task", "p", "holm", "state", "said"]].assign(**points)
@@ -43,11 +44,13 @@ def forest(found: pd.DataFrame) -> Any:
     fill = alt.Fill(
         "state:N", scale=alt.Scale(domain=list(STATES), range=[COLOURS[0], "transparent", COLOURS[2]]), title=None
     )
-    zero = (
-        alt.Chart(pd.DataFrame({"none": [0.0]})).mark_rule(strokeDash=[4, 3], color="#8a94a0").encode(x=alt.X("none:Q"))
-    )
+    zero: Any = alt.Chart(pd.DataFrame({"none": [0.0]})).mark_rule(strokeDash=[4, 3], color="#8a94a0")
+    zero = zero.encode(x=alt.X("none:Q"))
     whiskers = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=POINTS), x2=alt.X2("high:Q"), color=colour)
     marks = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(x=x, color=colour, shape=shape, fill=fill)
+    if margin:
+        ends = alt.Chart(pd.DataFrame({"margin": [-margin, margin]}))
+        zero += ends.mark_rule(strokeDash=[1, 3], strokeWidth=2, color=COLOURS[2]).encode(x=alt.X("margin:Q"))
     return (zero + whiskers + marks).properties(height=ROW)
 
 

@@ -10,24 +10,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from assay.harness import comparing
+from assay.harness import comparing, multiplicity, pairwise
 from assay.harness.comparing import Difference
+from assay.harness.gating.types import Measured
 from assay.leaderboard import queries
 from assay.leaderboard.queries import Source
 from assay.leaderboard.text import interval
 
 EVERYTHING = "every task"
-UNPAIRED = 0.01
-"""Share of a task's documents that one side may lack; beyond it, what is left is another set of questions."""
-SAME = 1e-6
-"""A number and the mean of its samples' scores may differ by this much."""
 TESTED = (
     *("task", "value_a", "value_b", "delta", "low", "high", "p", "lost", "gained", "n", "flip_rate", "mde"),
     *("test", "note", "left_out"),
 )
+JUDGED = ("task", "n", "lost", "gained", "delta", "low", "high", "p", "holm", "mde", "test", "note")
+MAYBE = ("p", "holm", "mde")
+"""Null where nothing is tested."""
 REFUSED = ("task", "fault", "reason", "value_a", "low_a", "high_a", "value_b", "low_b", "high_b")
 
 
@@ -84,38 +83,22 @@ def unlike(source: Source, a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[
         a: row of `queries.results`, {} where the run lacks the task.
         b: the same of the other run.
     """
-    sides = {"A": a, "B": b}
-    lacking = {name: side.get("message", "") for name, side in sides.items() if not side or not _measured(side)}
-    if lacking:
-        have = next((name for name in sides if name not in lacking), "neither run")
-        said = next(filter(None, lacking.values()), "")
-        return "one", f"only {have} has it".replace("only neither", "neither") + (f": {said}" if said else "")
-    bare = [name for name, side in sides.items() if not side["sampled"]]
-    if bare:
-        return "aggregates", f"no samples of {' and '.join(bare)}, only the published number"
-    if not a["fingerprint"] or a["fingerprint"] != b["fingerprint"]:
-        return "different", _asked_otherwise(source, a, b)
-    if not (a["higher_is_better"] and b["higher_is_better"]):
-        return "different", "lower is better here: no share of right answers"
-    return "", ""
+    why = bool(a and b and a["sampled"] and b["sampled"]) and not a["fingerprint"] == b["fingerprint"] != ""
+    return pairwise.unlike(*(_asked(source, side, full=why) for side in (a, b)))
 
 
-def _measured(side: Mapping[str, Any]) -> bool:
-    return bool(side["sampled"]) or pd.notna(side["value"])
-
-
-def _asked_otherwise(source: Source, a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
-    """What makes two fingerprints differ, as far as the records tell."""
-    if a["version"] != b["version"]:
-        return f"asked by versions {a['version']} and {b['version']} of the task"
-    rows = [queries.run(source, side["run_id"]).get("rows_asked", "") for side in (a, b)]
-    if rows[0] != rows[1]:
-        return f"A asked {rows[0]}, B {rows[1]}"
-    judged = [queries.result(source, side["run_id"], a["task"]).get("checker", {}) for side in (a, b)]
-    other = [k for k in sorted({*judged[0], *judged[1]}) if judged[0].get(k) != judged[1].get(k)]
-    if other:
-        return f"judged otherwise: {other[0]} {judged[0].get(other[0], '–')} and {judged[1].get(other[0], '–')}"
-    return "asked otherwise: the task's spec, its data or assay's way of asking is another"
+def _asked(source: Source, side: Mapping[str, Any], *, full: bool) -> pairwise.Asked:
+    """A row as it is compared; its run's rows and who judged are looked up only for `full`."""
+    if not side:
+        return pairwise.Asked()
+    same = {k: side[k] for k in ("fingerprint", "version", "message")}
+    run, task = side["run_id"], side["task"]
+    if full:
+        same["rows"] = queries.run(source, run).get("rows_asked", "")
+        same["checker"] = queries.result(source, run, task).get("checker", {})
+    sampled = bool(side["sampled"])
+    known = sampled or bool(pd.notna(side["value"]))
+    return pairwise.Asked(known=known, sampled=sampled, higher_is_better=bool(side["higher_is_better"]), **same)
 
 
 def paired(values: Sequence[float], answers: Sequence[pd.DataFrame], *, macro: bool) -> tuple[Difference | str, int]:
@@ -126,27 +109,22 @@ def paired(values: Sequence[float], answers: Sequence[pd.DataFrame], *, macro: b
         answers: from `scores`, of each.
         macro: the number is the mean over categories weighted alike.
     """
-    both = answers[0].merge(answers[1], how="outer", left_index=True, right_index=True, suffixes=("_a", "_b"))
-    known = both.dropna(subset=["score_a", "score_b"])
-    for name in "ab":
-        lacking = int(both[f"score_{name}"].isna().sum())
-        if lacking > UNPAIRED * len(both):
-            return f"{name.upper()} has no score for {lacking} of {len(both)} items", len(both) - len(known)
-    groups = known["group_a"].tolist() if macro and known["group_a"].any() else None
-    for name, value, own in zip("AB", values, answers, strict=True):
-        mean = own.groupby("group")["score"].mean().mean() if groups else own["score"].mean()
-        if pd.notna(value) and abs(value - mean) > SAME:
-            return f"{name}'s number is not the mean of its samples' scores: no test of items is one of it", 0
-    try:
-        found = comparing.difference(
-            known["score_a"].to_numpy(),
-            known["score_b"].to_numpy(),
-            groups=groups,
-            clusters=known["cluster_a"].tolist() if known["cluster_a"].any() else None,
-        )
-    except ValueError:
-        return "its scores are no shares between 0 and 1", 0
-    return found or "no item has a score", len(both) - len(known)
+    a, b = (_measured(value, of, macro=macro) for value, of in zip(values, answers, strict=True))
+    return pairwise.paired(a, b)
+
+
+def _measured(value: float | None, answers: pd.DataFrame, *, macro: bool) -> Measured:
+    groups, clusters = (tuple(answers[k].fillna("").astype(str)) for k in ("group", "cluster"))
+    return Measured(
+        fingerprint="",
+        value=None if value is None or pd.isna(value) else float(value),
+        stderr=None,
+        n=len(answers),
+        ids=tuple(answers.index),
+        scores=answers["score"].to_numpy(dtype=float),
+        groups=groups if macro and any(groups) else None,
+        clusters=clusters if any(clusters) else None,
+    )
 
 
 def scores(source: Source, run_id: str, task: str) -> pd.DataFrame:
@@ -188,23 +166,21 @@ def judged(tested: pd.DataFrame, alpha: float) -> pd.DataFrame:
     """
     found = tested.sort_values(["delta", "task"], ascending=[False, True]).reset_index(drop=True)
     found["holm"] = found["task"].map(_holm(tuple(zip(found["task"], found["p"], strict=True)))).astype(float)
-    found["state"] = np.where(found["holm"] <= alpha, np.where(found["delta"] > 0, "better", "worse"), "not told apart")
-    found["said"] = [_said(r) for r in found.to_dict("records")]
-    return found
+    rows = rows_of(found, alpha)
+    return found.assign(state=[r.state for r in rows], said=[r.said for r in rows])
+
+
+def rows_of(found: pd.DataFrame, alpha: float) -> list[pairwise.Judged]:
+    """What the verdict is made of; `found` has `holm`."""
+    columns = found[list(JUDGED)].astype(dict.fromkeys(MAYBE, object))
+    known = columns.where(columns.notna(), None)
+    return [pairwise.Judged(**r, alpha=alpha) for r in known.to_dict("records")]
 
 
 @functools.lru_cache(maxsize=64)
 def _holm(p: tuple[tuple[str, float], ...]) -> dict[str, float | None]:
     """The same at every level; kept, for statsmodels collects all garbage of the process each time."""
-    return comparing.holm(dict(p))
-
-
-def _said(row: Mapping[str, Any]) -> str:
-    if row["note"] == "identical answers":
-        return "identical scores"
-    if row["note"] or row["state"] != "not told apart" or not abs(row["delta"]) < row["mde"]:
-        return str(row["note"])
-    return f"underpowered below {100 * row['mde']:.1f} points"
+    return multiplicity.holm(dict(p))
 
 
 def composites(source: Source, compared: Compared, a: str, b: str) -> list[dict[str, Any]]:

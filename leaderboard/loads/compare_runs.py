@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
 from assay.harness import index_tables as t
+from assay.harness import pairwise
 from assay.leaderboard import queries
 from assay.leaderboard.loads import compare
 from assay.leaderboard.queries import Source
@@ -17,9 +17,6 @@ from assay.tasks.types import UserError
 
 MOST = 10
 """Newest runs of the same weights among which the one is sought that was asked most of the same."""
-PARTS = ("identity", "options", "environment")
-PLACES = ("options store", "options name", "options fresh", "options yes", "options offline")
-"""Where and how a run is kept, not what was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,25 +54,8 @@ def neighbours(runs: pd.DataFrame) -> tuple[str, str]:
 
 def settings(source: Source, a: str, b: str) -> pd.DataFrame:
     """What differs between two runs: setting, A and B as text; nothing that is the same."""
-    sides = [dict(_settings(queries.run(source, run))) for run in (a, b)]
-    names = [n for n in dict.fromkeys([*sides[0], *sides[1]]) if sides[0].get(n) != sides[1].get(n)]
-    rows = [(n, *(side.get(n, "–") for side in sides)) for n in names if n not in PLACES]
-    return pd.DataFrame(rows, columns=["setting", "A", "B"])
-
-
-def _settings(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for part in PARTS:
-        yield from _flat(part, run.get(part) or {})
-    for name in ("rows_asked", "assay_version", "evidence", "step", "tokens", "parameters", "series"):
-        yield name.replace("_", " "), "–" if run.get(name) in (None, "") else str(run[name])
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(f"{name} {key}", inner)
-    else:
-        yield name, str(value)
+    found = pairwise.settings(queries.run(source, a), queries.run(source, b))
+    return pd.DataFrame(found, columns=["setting", "A", "B"])
 
 
 def same_weights(source: Source, a: str, b: str) -> bool:

@@ -10,8 +10,8 @@ import pandas as pd
 import sqlalchemy as sa
 from scipy.cluster import hierarchy
 
-from assay.harness import comparing
 from assay.harness import index_tables as t
+from assay.harness import multiplicity
 from assay.leaderboard import queries
 from assay.leaderboard.loads import compare
 from assay.leaderboard.queries import Source
@@ -112,7 +112,7 @@ def deltas(source: Source, names: Sequence[str], run_ids: Sequence[str], base: s
     sampled = both["sampled"].astype(bool) & both["sampled_base"].astype(bool)
     pairs = int((alike & sampled).sum())
     tested = _tested(source, both[alike & sampled], base) if pairs <= TESTED else {}
-    adjusted = comparing.benjamini_hochberg({k: p for k, p in tested.items() if not isinstance(p, str)})
+    adjusted = multiplicity.benjamini_hochberg({k: p for k, p in tested.items() if not isinstance(p, str)})
     keys = [f"{r.run_id}/{r.task}" for r in both.itertuples()]
     both["p"] = pd.Series([adjusted.get(k) for k in keys], index=both.index, dtype=float)
     signed = np.where(both["delta"] > 0, BETTER, WORSE)

@@ -28,6 +28,7 @@ from assay.leaderboard.views import pair
 from assay.tasks.types import UserError
 
 ALPHAS = ("0.05", "0.01", "0.001")
+MARGINS = ("none", "0.5", "1", "2", "5")
 BOXES = {"better": st.success, "worse": st.error}
 ICONS = {"better": ":material/trending_up:", "worse": ":material/trending_down:", "mixed": ":material/swap_vert:"}
 SHARES = 12
@@ -47,12 +48,14 @@ def view() -> None:
     except UserError as error:
         st.error(plain(error))
         return
-    left, right = st.columns([3, 2])
+    left, middle, right = st.columns([3, 2, 3])
     with left:
         offered = [EVERYTHING, *suites_of(source, compared)]
         suite = shell.choose("suite", "Suite", offered) or EVERYTHING
-    with right:
+    with middle:
         alpha = float(shell.switch("alpha", "Level α", ALPHAS, help="Of all tests on the page together"))
+    with right:
+        chosen = shell.switch("margin", "Margin, points", MARGINS, help="The largest drop that would not matter to you")
     wholes = [c for c in composites(source, compared, a, b) if suite in (EVERYTHING, c["suite"])]
     compared = only(source, compared, suite)
     if a == b:
@@ -66,7 +69,7 @@ def view() -> None:
     _settings(source, a, b)
     if not found.empty:
         _composites(wholes)
-        _tasks(found, a, b)
+        _tasks(found, a, b, 0.0 if chosen == MARGINS[0] else float(chosen))
         _floor(source, a, b, found)
     _refused(compared, wholes if found.empty else [])
 
@@ -139,14 +142,14 @@ def _composite(row: dict[str, Any]) -> None:
         )
 
 
-def _tasks(found: pd.DataFrame, a: str, b: str) -> None:
+def _tasks(found: pd.DataFrame, a: str, b: str, margin: float) -> None:
     st.subheader("Task by task")
     if (found["lost"] + found["gained"]).any():
-        _charts(found)
+        _charts(found, margin)
     _table(found, a, b)
 
 
-def _charts(found: pd.DataFrame) -> None:
+def _charts(found: pd.DataFrame, margin: float) -> None:
     drawn = found
     if len(found) > charts.MOST:
         drawn = found.loc[found["delta"].abs().nlargest(charts.MOST).index].sort_index()
@@ -156,9 +159,10 @@ def _charts(found: pd.DataFrame) -> None:
     left, right = st.columns(2)
     with left:
         shell.chart(
-            charts.forest(drawn),
+            charts.forest(drawn, margin),
             f"Difference per task with its 95 % interval, largest gain on top. {survive} of {len(drawn)} survive "
-            "Holm's correction: filled, up for better, down for worse. Hollow circles can't be told from none.",
+            "Holm's correction: filled, up for better, down for worse. Hollow circles can't be told from none."
+            + _held(drawn, margin),
             frame[["task", "B − A", "from", "to", "p, Holm"]],
             key="forest",
         )
@@ -170,6 +174,17 @@ def _charts(found: pd.DataFrame) -> None:
             frame[["task", "lost", "gained", "items"]],
             key="flips",
         )
+
+
+def _held(drawn: pd.DataFrame, margin: float) -> str:
+    """How many tasks are shown to have dropped by less than the margin."""
+    if not margin:
+        return ""
+    held = int((100 * drawn["low"] > -margin).sum())
+    return (
+        f" Dotted lines: {margin:g} points either way; {held} of {tasks(len(drawn))} are shown to hold that margin: "
+        "their whole interval is above it."
+    )
 
 
 def _table(found: pd.DataFrame, a: str, b: str) -> None:

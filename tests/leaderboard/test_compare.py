@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.harness import comparing, store
+from assay.harness import multiplicity, store
 from assay.leaderboard import queries
 from assay.leaderboard.charts import compare as charts
 from assay.leaderboard.loads import compare, compare_runs, compare_verdict
@@ -190,7 +190,7 @@ def test_items_that_share_a_passage_are_tested_together(written):
 
 def test_what_survives_is_what_holm_says_over_the_tests_shown(source):
     found = judged(source, "ck-600", "ck-300")
-    holm = comparing.holm(dict(zip(found["task"], found["p"], strict=True)))
+    holm = multiplicity.holm(dict(zip(found["task"], found["p"], strict=True)))
     assert found.set_index("task")["holm"].to_dict() == pytest.approx(holm)
     for row in found.to_dict("records"):
         told = row["holm"] <= 0.05
@@ -375,6 +375,24 @@ def test_the_forest_has_intervals_a_zero_line_and_a_shape_for_each_state(source)
         assert not any(isinstance(v, float) and np.isnan(v) for v in row.values())
 
 
+def test_a_margin_is_drawn_on_both_sides_of_no_difference(source):
+    found = judged(source, "ck-600", "ck-500")
+    spec = charts.forest(found, 2.0).to_dict()
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["rule", "rule", "rule", "point"]
+    assert spec["datasets"][spec["layer"][1]["data"]["name"]] == [{"margin": -2.0}, {"margin": 2.0}]
+
+
+def test_the_page_says_how_many_tasks_are_shown_to_hold_the_margin(board, monkeypatch):
+    found = judged(scenes.source(board), "ck-100", "ck-600")
+    held = {margin: int((100 * found["low"] > -margin).sum()) for margin in (0.5, 5)}
+    for margin, count in held.items():
+        words = scenes.said(scenes.show(view, board, monkeypatch, a="ck-100", b="ck-600", margin=f"{margin:g}"))
+        assert f"{margin:g} points either way; {count} of 4 tasks are shown to hold that margin" in words
+    words = scenes.said(scenes.show(view, board, monkeypatch, a="ck-600", b="ck-100", margin="5"))
+    assert "0 of 4 tasks are shown to hold that margin" in words
+    assert "hold that margin" not in scenes.said(scenes.show(view, board, monkeypatch, a="ck-100", b="ck-600"))
+
+
 def test_lost_bars_go_left_and_gained_bars_right(source):
     found = judged(source, "ck-600", "ck-200")
     for row in scenes.drawn(charts.flips(found)):
@@ -466,7 +484,9 @@ def test_tasks_asked_otherwise_are_said_to_be_not_comparable(tmp_path, registry,
     assert "Not comparable** on 4 tasks" in at.error[0].value
 
 
-@pytest.mark.parametrize("asked", [{"a": "nope"}, {"b": scenes.EVIL}, {"alpha": "7"}, {"suite": "../etc"}])
+@pytest.mark.parametrize(
+    "asked", [{"a": "nope"}, {"b": scenes.EVIL}, {"alpha": "7"}, {"margin": "7"}, {"suite": "../etc"}]
+)
 def test_what_the_address_can_not_have_is_said_and_the_default_shown(board, monkeypatch, asked):
     at = scenes.show(view, board, monkeypatch, **({"a": "ck-600", "b": "ck-100"} | asked))
     assert "There is no" in at.warning[0].value

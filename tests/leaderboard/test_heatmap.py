@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assay.harness import comparing
+from assay.harness import multiplicity
 from assay.leaderboard import queries
 from assay.leaderboard.charts import heatmap as charts
 from assay.leaderboard.loads import compare, heatmap
@@ -92,7 +92,7 @@ def test_p_values_are_adjusted_over_all_cells_together(store):
     for run in runs:
         for task in DEMO:
             raw[f"{run}/{task}"] = compare.load(source, "ck-100", run).differences[task].p
-    wanted = comparing.benjamini_hochberg(raw)
+    wanted = multiplicity.benjamini_hochberg(raw)
     found = heatmap.deltas(source, DEMO, runs, "ck-100").cells
     assert {f"{r.run_id}/{r.task}": r.p for r in found.itertuples()} == pytest.approx(wanted)
 
