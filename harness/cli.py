@@ -15,7 +15,18 @@ from typing import Any
 
 import click
 
-from assay.harness import __version__, cli_board, cli_data, cli_exchange, cli_sandbox, cli_submit, exits
+from assay.harness import (
+    __version__,
+    cli_baseline,
+    cli_board,
+    cli_data,
+    cli_exchange,
+    cli_gate,
+    cli_sandbox,
+    cli_submit,
+    cli_watch,
+    exits,
+)
 from assay.harness.cli_models import model_options
 from assay.sandbox.types import SandboxUnavailable
 from assay.tasks.registry import open_registry
@@ -95,6 +106,8 @@ def main() -> None:
       assay run demo --model 'hf:ckpts/step-*'     a series of checkpoints, side by side
       assay show latest                            the numbers, with intervals
       assay samples latest TASK --wrong            what it got wrong
+      assay compare A B                            is B better, or worse?
+      assay gate check latest                      may this checkpoint pass?
       assay doctor                                 what works on this machine
     """
 
@@ -258,28 +271,11 @@ def preview(task: str, doc: str, model: str, offline: bool, tasks_dirs: Sequence
     commands.preview(open_registry(tasks_dirs), task, doc, backend, as_json)
 
 
-@main.command()
-@store_option
-@tasks_dir
-@as_json
-@_friendly
-def doctor(store: Path, tasks_dirs: Sequence[Path], as_json: bool) -> None:
-    """What works on this machine, and what to do about the rest."""
-    from dataclasses import asdict
-
-    from assay.harness import doctor as doctors
-    from assay.harness import views
-
-    findings = list(doctors.examine(open_registry(tasks_dirs), store))
-    if as_json:
-        _emit([asdict(f) for f in findings])
-    else:
-        rows = (("ok" if f.ok else "NO", f.what, f.found, f.remedy) for f in findings)
-        click.echo(views.columns(("", "what", "found", "remedy"), rows))
-
-
-cli_data.add_to(main, _friendly, as_json, tasks_dir)
+cli_data.add_to(main, _friendly, as_json, tasks_dir, store_option)
 cli_sandbox.add_to(main, _friendly, as_json, runtime_option)
 cli_exchange.add_to(main, _friendly, store_option, tasks_dir)
 cli_board.add_to(main, _friendly, store_option, tasks_dir)
 cli_submit.add_to(main, _friendly, as_json, tasks_dir)
+cli_baseline.add_to(main, _friendly, store_option, tasks_dir)
+cli_gate.add_to(main, _friendly, store_option, tasks_dir)
+cli_watch.add_to(main, _friendly, store_option, tasks_dir, cells_option, runtime_option, offline_option)

@@ -1,9 +1,11 @@
-"""The command line's `assay data`: parses, calls, prints; no logic."""
+"""The command line's `assay data` and `assay doctor`: parses, calls, prints; no logic."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from assay.tasks.registry import Registry, open_registry
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Option) -> None:
-    """Add the group to the program, with the options that it shares with the other commands."""
+def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Option, store_option: Option) -> None:
+    """Add the commands to the program, with the options that it shares with the other commands."""
 
     @main.group()
     def data() -> None:
@@ -41,6 +43,23 @@ def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Opti
         from assay.harness import commands_data
 
         sys.exit(commands_data.fetch(_chosen(open_registry(tasks_dirs), names)))
+
+    @main.command()
+    @store_option
+    @tasks_dir
+    @as_json
+    @friendly
+    def doctor(store: Path, tasks_dirs: Sequence[Path], as_json: bool) -> None:
+        """What works on this machine, and what to do about the rest."""
+        from assay.harness import doctor as doctors
+        from assay.harness import views
+
+        findings = list(doctors.examine(open_registry(tasks_dirs), store))
+        if as_json:
+            click.echo(json.dumps([asdict(f) for f in findings], indent=1, ensure_ascii=False))
+        else:
+            rows = (("ok" if f.ok else "NO", f.what, f.found, f.remedy) for f in findings)
+            click.echo(views.columns(("", "what", "found", "remedy"), rows))
 
 
 def _chosen(registry: Registry, names: Sequence[str]) -> list[Any]:

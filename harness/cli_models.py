@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-OPTIONS = (
+CHECKPOINT = (
     click.option("--batch-size", default="auto", show_default=True, help="Sequences in a forward pass, or auto."),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, ..."),
     click.option(
@@ -29,6 +29,9 @@ OPTIONS = (
     click.option(
         "--strip-reasoning", default="", metavar="MARK", help="The answer begins after the last MARK: '</think>', say."
     ),
+)
+"""Of any model; all that decides a checkpoint's answers."""
+ENDPOINT = (
     click.option("--concurrency", default=8, show_default=True, type=click.IntRange(1), help="Endpoints: at a time."),
     click.option(
         "--timeout",
@@ -48,11 +51,19 @@ OPTIONS = (
         help="Stop when the estimated cost has reached this; needs --price. Answers are kept.",
     ),
 )
+"""Of models behind an address."""
 
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """All of them, in this order."""
-    for option in reversed(OPTIONS):
+    for option in reversed((*CHECKPOINT, *ENDPOINT)):
+        command = option(command)
+    return command
+
+
+def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Those that matter to a folder of weights."""
+    for option in reversed(CHECKPOINT):
         command = option(command)
     return command
 

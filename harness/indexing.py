@@ -167,14 +167,17 @@ def _task_draws(run: Run, r: TaskResult, spec: TaskSpec) -> np.ndarray | None:
     return ranking.simulated(r.value, r.stderr, f"{run.plan.run_id} {r.task}")
 
 
-def item_scores(run: Run, task: str) -> Mapping[str, Any]:
-    """Mean score of each document over its draws, with its category and cluster; reads these columns alone."""
+def item_scores(run: Run, task: str, *, scored_only: bool = True) -> Mapping[str, Any]:
+    """Mean score of each document over its draws, with its category and cluster; reads these columns alone.
+
+    `scored_only` leaves out documents of which no draw has a score; else theirs is NaN.
+    """
     path = run.path / "samples" / f"{task}.parquet"
     table = pq.read_table(path, columns=["doc_id", "score", "group", "cluster"])
     per = table.group_by("doc_id", use_threads=False).aggregate(
         [("score", "mean"), ("group", "min"), ("cluster", "min")]
     )
-    per = per.filter(pc.is_valid(per["score_mean"]))
+    per = per.filter(pc.is_valid(per["score_mean"])) if scored_only else per
     return {
         "doc_id": per["doc_id"].to_pylist(),
         "score": per["score_mean"].to_numpy(),

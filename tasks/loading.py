@@ -42,7 +42,7 @@ def load(path: Path) -> SpecFile:
     Raises:
         TaskSpecError: unknown or missing key, wrong type, bad YAML, duplicate key; names file, line and key.
     """
-    document, lines = _plain_yaml(path)
+    document, lines = plain_yaml(path)
     if not isinstance(document, dict):
         raise TaskSpecError(f"{path}:1: a spec file is a mapping with {_listed(SECTIONS)}")
     defaults = document.pop("defaults", None) or {}
@@ -51,7 +51,7 @@ def load(path: Path) -> SpecFile:
     for key in document:
         if key not in SECTIONS:
             where = f"{path}:{lines[(key,)]}"
-            raise TaskSpecError(f"{where}: unknown section '{key}'{_nearest(key, SECTIONS)}")
+            raise TaskSpecError(f"{where}: unknown section '{key}'{nearest(key, SECTIONS)}")
     return SpecFile(
         tasks=tuple(_rows(TaskSpec, "tasks", document, lines, path, defaults)),
         suites=tuple(_rows(Suite, "suites", document, lines, path, {})),
@@ -104,11 +104,11 @@ def _explain(
     line = next((lines[at + loc[:n]] for n in range(len(loc), -1, -1) if at + loc[:n] in lines), lines[at])
     where = f"{path}:{line}: {at[0]} '{row.get('name', '?')}'"
     if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{where}: unknown key '{key}'{_nearest(key, _keys(cls, loc[:-1]))}"
+        return f"{where}: unknown key '{key}'{nearest(key, _keys(cls, loc[:-1]))}"
     if fault["type"] in ("missing", "missing_argument"):
         return f"{where}: missing key '{'.'.join(map(str, loc))}'"
     dotted = ".".join(map(str, loc))
-    hint = _nearest(str(fault["input"]), get_args(get_type_hints(cls).get(key, str)))
+    hint = nearest(str(fault["input"]), get_args(get_type_hints(cls).get(key, str)))
     return f"{where}: key '{dotted}': {fault['msg']} (got {fault['input']!r}){hint}"
 
 
@@ -120,7 +120,8 @@ def _keys(cls: type[Any], loc: tuple[str | int, ...]) -> list[str]:
     return [f.name for f in fields(cls) if f.name not in ("source", "draws")]
 
 
-def _nearest(word: str, known: Iterable[Any]) -> str:
+def nearest(word: str, known: Iterable[Any]) -> str:
+    """The valid name that is meant, or all of them, as the end of a message."""
     known = [k for k in known if isinstance(k, str)]
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
@@ -143,7 +144,7 @@ def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
     return _ADAPTERS[cls]
 
 
-def _plain_yaml(path: Path) -> tuple[Any, Lines]:
+def plain_yaml(path: Path) -> tuple[Any, Lines]:
     """Parse YAML to plain values, and remember the line of every key and item."""
     lines: Lines = {(): 1}
     try:
@@ -169,7 +170,10 @@ def _plain(node: Any, at: tuple[str | int, ...], lines: Lines, loader: Any, path
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*at, i), lines, loader, path) for i, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return loader.construct_object(node)
+        try:
+            return loader.construct_object(node)
+        except ValueError as error:
+            raise TaskSpecError(f"{path}:{node.start_mark.line + 1}: '{node.value}': {error}") from None
     result: dict[str, Any] = {}
     for key_node, value in node.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1

@@ -44,6 +44,8 @@ def test_the_readme_names_what_the_makefile_has(target):
 COMMANDS = (
     *("run", "show", "samples", "runs", "list", "data status", "data fetch", "preview", "doctor"),
     *("board", "reindex", "demo", "submit validate"),
+    *("compare", "gate init", "gate plan", "gate check", "gate history"),
+    *("baseline promote", "baseline show", "baseline list", "watch"),
 )
 
 

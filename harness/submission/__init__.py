@@ -40,6 +40,8 @@ PARTS = {"plan.json", "results.json", "manifest.json"}
 MANIFEST = {"run_id", "ended", "wall_s", "files"}
 INDEX = "index.sqlite"
 """Begins the names of what `assay reindex` makes in a store of runs."""
+VERDICTS = "gates/"
+"""Of a store: the history of its gates."""
 LEFT_OUT = "it is left out of what is packed"
 PART = "measure all rows: numbers of a part stand beside no other's"
 REMOVE = "remove it: a submission holds run folders and nothing else"
@@ -130,7 +132,10 @@ def _runs(folder: Path) -> tuple[list[_Folder], list[Finding]]:
         return [_Folder(plain(folder.resolve().name), folder, files, given=False)], found
     names = {n.partition("/")[0] for n in files if "/" in n}
     runs = sorted(n for n in names if f"{n}/plan.json" in files)
-    for name in sorted(n for n in files if n.partition("/")[0] not in runs):
+    rest = sorted(n for n in files if n.partition("/")[0] not in runs)
+    if any(n.startswith(VERDICTS) for n in rest):
+        found.append(Finding(level="warn", where=VERDICTS, what="holds what gates said in a store", remedy=LEFT_OUT))
+    for name in (n for n in rest if not n.startswith(VERDICTS)):
         if name.startswith(INDEX):
             found.append(Finding(level="warn", where=name, what="is the index of a store", remedy=LEFT_OUT))
         else:

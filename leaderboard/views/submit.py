@@ -14,7 +14,7 @@ from assay.tasks.registry import open_registry
 MEGABYTES = 20
 COMMANDS = """assay submit validate runs
 cd runs
-zip -r ../submission.zip . -x 'index.sqlite*'"""
+zip -r ../submission.zip . -x 'index.sqlite*' 'gates/*'"""
 PULL_REQUEST = """git checkout -b my-model
 unzip submission.zip -d runs    # the folder of runs that this board shows
 assay submit validate runs
