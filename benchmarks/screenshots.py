@@ -1,9 +1,10 @@
 """Pictures of the site for docs/images, taken in a real browser.
 
-    python benchmarks/screenshots.py STORE [--demo STORE] [--only NAME] [--out docs/images]
+    python benchmarks/screenshots.py STORE [--demo STORE] [--gated STORE] [--only NAME] [--out docs/images]
 
 STORE holds a series with samples and published results. What shows single samples is taken of --demo, the runs of
-`make demo`, whose rows are our own: benchmark rows don't belong into a repository.
+`make demo`, whose rows are our own: benchmark rows don't belong into a repository. --gated holds a series of which a
+gate blocked a checkpoint.
 """
 
 import argparse
@@ -32,7 +33,6 @@ SHOTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("curves-dark-390", "curves?run={series}", {"scheme": "dark", "width": 390}),
     ("compare", "compare?a={middle}&b={last}", {}),
     ("compare-390", "compare?a={middle}&b={last}", {"width": 390}),
-    ("gates", "gates", {}),
     ("submit", "submit", {}),
     ("about", "about", {}),
 )
@@ -40,16 +40,24 @@ OF_DEMO = (
     ("samples", "samples?a={middle}&b={last}&task=demo_capitals&show=gained", {}),
     ("samples-code", "samples?a=demo-code&b=&task=demo_code&show=wrong", {"scheme": "dark"}),
 )
+OF_GATED = (
+    ("gates", "gates?at={blocked}", {}),
+    ("gates-dark-390", "gates?at={blocked}", {"scheme": "dark", "width": 390}),
+    ("gates-curves", "curves?run={series}&tasks=demo_sums&tasks=demo_capitals&tasks=demo_centred", {}),
+)
 
 
 def checkpoints(store: Path) -> dict[str, str]:
-    """The series with samples in a store: its name, its last run and the one before."""
+    """The series with samples in a store: its name, its last run and the one before; the last verdict that blocked."""
     from assay.leaderboard import queries
+    from assay.leaderboard.loads import gates
 
     runs = queries.runs(queries.open_source(store))
     runs = runs[runs["step"].notna() & (runs["evidence"] == "measured")].sort_values("step")
     last, middle = runs.iloc[-1], runs.iloc[-2]
-    return {"series": last["series"], "last": last["run_id"], "middle": middle["run_id"]}
+    verdicts = gates.load(gates.past(store)).table
+    blocked = next(iter(verdicts[verdicts["verdict"] == "regressed"]["key"]), "")
+    return {"series": last["series"], "last": last["run_id"], "middle": middle["run_id"], "blocked": blocked}
 
 
 def take(store: Path, shots: Any, out: Path, only: str) -> None:
@@ -76,6 +84,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     arguments.add_argument("store", type=Path)
     arguments.add_argument("--demo", type=Path)
+    arguments.add_argument("--gated", type=Path)
     arguments.add_argument("--only", default="")
     arguments.add_argument("--out", type=Path, default=ROOT / "docs/images")
     asked = arguments.parse_args()
@@ -83,6 +92,8 @@ def main() -> None:
     take(asked.store, SHOTS, asked.out, asked.only)
     if asked.demo:
         take(asked.demo, OF_DEMO, asked.out, asked.only)
+    if asked.gated:
+        take(asked.gated, OF_GATED, asked.out, asked.only)
 
 
 if __name__ == "__main__":

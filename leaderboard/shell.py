@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import altair as alt
@@ -25,13 +25,26 @@ PER_PAGE = 50
 """Rows of a plain table that are shown at a time."""
 
 
+class Stamped(Protocol):
+    """What is read of a store, and a stamp that changes whenever it does."""
+
+    @property
+    def store(self) -> Path: ...  # noqa: D102
+    @property
+    def stamp(self) -> str: ...  # noqa: D102
+
+
+def store() -> Path:
+    """The folder of runs that this site shows."""
+    return Path(os.environ.get("ASSAY_STORE", "runs"))
+
+
 def source() -> queries.Source:
     """The index of `$ASSAY_STORE`, or a page that says how to make one."""
-    store = Path(os.environ.get("ASSAY_STORE", "runs"))
     try:
-        return queries.open_source(store)
+        return queries.open_source(store())
     except UserError as error:
-        _nothing(error, store)
+        _nothing(error, store())
 
 
 def _nothing(error: UserError, store: Path) -> NoReturn:
@@ -45,8 +58,8 @@ def _nothing(error: UserError, store: Path) -> NoReturn:
     st.stop()
 
 
-def load(function: Callable[..., T], of: queries.Source, *arguments: Any) -> T:
-    """`function(of, *arguments)`, kept until the index changes; where it went away meanwhile, what `source` says."""
+def load(function: Callable[..., T], of: Stamped, *arguments: Any) -> T:
+    """`function(of, *arguments)`, kept until what it reads changes; where the index went away, what `source` says."""
     name = f"{function.__module__}.{function.__qualname__}"
     try:
         return _kept(name, str(of.store), of.stamp, arguments, function, of)  # type: ignore[no-any-return]

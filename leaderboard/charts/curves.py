@@ -9,13 +9,16 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from assay.leaderboard.text import short
+from assay.leaderboard.text import short, visible
 
 COLOURS = ("#2b7bd4", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#1f9bb5", "#8f63bd")
 """Told apart by the colour-blind, and visible on white and on black."""
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
 """With seven colours, forty-two training runs before a pair of both comes back."""
 GREY = "#8a94a0"
+BLOCK = "#c9302c"
+CROSS = "M-1,-1L1,1M1,-1L-1,1"
+"""An X, as a path of Vega's; no training run has it."""
 COLUMNS = ("series", "line", "label", "x", "value", "low", "high", "smooth", "noise_low", "noise_high")
 """What is sent to the browser of each point."""
 
@@ -51,22 +54,28 @@ class Look:
         return alt.Shape("series:N", scale=alt.Scale(domain=list(self.series), range=shapes), legend=None)
 
 
-def panel(points: pd.DataFrame, title: str, look: Look, baseline: float | None) -> dict[str, Any]:
+def panel(
+    points: pd.DataFrame, title: str, look: Look, baseline: float | None, blocked: pd.DataFrame | None = None
+) -> dict[str, Any]:
     """One score against training, as a Vega-Lite specification with its data.
 
-    Line, 95 % band, dashed band with checkpoint noise, dotted rule of guessing.
+    Line, 95 % band, dashed band with checkpoint noise, dotted rule of guessing; where a gate blocked, a dashed rule
+    with an X on top of it, or on the point where this score was to blame.
 
     Args:
         points: of one score, rows as `loads.curves.load` gives them.
         title: the score, and how it is smoothed.
         look: of the page.
         baseline: what guessing scores.
+        blocked: where gates blocked, as `loads.curve_gates.of_panel` gives it.
     """
     rows = points[points["x"] > 0] if look.log else points
     alone = rows.groupby("line")["x"].transform("size") == 1
     rows = rows[list(COLUMNS)].assign(label=rows["label"].map(short), alone=alone)
     drawn = _template(look, ".0e" if len(rows) and rows["x"].max() >= 1e15 else "~s")
     layers = [*drawn["layer"], *([_guessing(baseline)] if baseline is not None else [])]
+    if blocked is not None and len(blocked):
+        layers += _blocks(blocked[blocked["x"] > 0] if look.log else blocked)
     title_of = {"text": title, "anchor": "start", "limit": 320}
     return drawn | {"data": {"values": rows}, "layer": layers, "title": title_of, "height": 210, "config": CONFIG}
 
@@ -83,6 +92,25 @@ def _guessing(baseline: float) -> dict[str, Any]:
             "tooltip": {"field": "guessing", "type": "quantitative", "format": ".4f"},
         },
     }
+
+
+def _blocks(blocked: pd.DataFrame) -> list[dict[str, Any]]:
+    """A rule a block, its X, and what a pointer is told."""
+    texts = {c: blocked[c].map(lambda text: short(visible(text))) for c in ("gate", "label")}
+    rows = blocked.drop(columns="series").assign(said="blocked", points=100 * blocked["delta"], **texts)
+    records = rows.astype(object).where(rows.notna(), None).to_dict("records")
+    x = {"field": "x", "type": "quantitative"}
+    tips = [{"field": name, "type": "nominal"} for name in ("said", "gate", "label", "created")]
+    delta = {"field": "points", "type": "quantitative", "format": "+.1f"}
+    cross = {"type": "point", "shape": CROSS, "size": 130, "strokeWidth": 3, "color": BLOCK, "opacity": 1}
+    places = {True: {"field": "value", "type": "quantitative"}, False: {"value": 6}}
+    rule = {"type": "rule", "strokeDash": [6, 3], "color": BLOCK, "opacity": 0.7}
+    layers = [{"data": {"values": records}, "mark": rule, "encoding": {"x": x, "tooltip": tips}}]
+    for named, y in places.items():
+        if some := [r for r in records if r["named"] is named]:
+            encoding = {"x": x, "y": y, "tooltip": [*tips, *([delta] if named else [])]}
+            layers.append({"data": {"values": some}, "mark": cross, "encoding": encoding})
+    return layers
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from assay.leaderboard import shell
 from assay.leaderboard.charts import curves as charts
+from assay.leaderboard.loads import curve_gates, gates
 from assay.leaderboard.loads.curves import (
     AXES,
     PANELS,
@@ -127,19 +128,30 @@ def _panels(source: Source, frames: Mapping[str, pd.DataFrame], names: Sequence[
             charts.key(look), key="curves_key", alt="Colour and shape of each training run.", width="content"
         )
     guessed = shell.load(baselines, source, tuple(names))
+    blocked = curve_gates.stops(shell.load(gates.blocked, gates.past(source.store)), frames["checkpoints"])
+    if said := curve_gates.said(blocked):
+        st.write(f"{said} [What the gates said](gates).")
     drawn = [name for name in names if (points["score"] == name).any()]
     for at in range(0, len(drawn), TOGETHER):
         for place, name in zip(st.columns(TOGETHER), drawn[at : at + TOGETHER], strict=False):
             with place:
-                _panel(points[points["score"] == name], lines[lines["score"] == name], look, guessed.get(name))
+                mine = points[points["score"] == name]
+                stops = curve_gates.of_panel(blocked, frames["points"][frames["points"]["score"] == name])
+                _panel(mine, lines[lines["score"] == name], look, guessed.get(name), stops)
 
 
-def _panel(points: pd.DataFrame, lines: pd.DataFrame, look: charts.Look, guessed: tuple[float, str] | None) -> None:
+def _panel(
+    points: pd.DataFrame,
+    lines: pd.DataFrame,
+    look: charts.Look,
+    guessed: tuple[float, str] | None,
+    blocked: pd.DataFrame,
+) -> None:
     name = points["score"].iloc[0]
     title = visible(name) + (f" · mean of the last {TRAILING}" if look.smooth else "")
-    said = f"{said_of_guessing(guessed)} {said_of_noise(lines)}"
+    said = f"{said_of_guessing(guessed)} {said_of_noise(lines)}{curve_gates.said_of_panel(blocked)}"
     st.vega_lite_chart(
-        spec=charts.panel(points, title, look, guessed[0] if guessed else None),
+        spec=charts.panel(points, title, look, guessed[0] if guessed else None, blocked),
         key=f"curve_{name}",
         width="stretch",
         alt=f"{plain(name)} against {look.axis}. {said}",

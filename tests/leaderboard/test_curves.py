@@ -1,16 +1,19 @@
 """The curves page: what one line joins, how noisy it is, what is left out, and that it says so."""
 
 import json
+import shutil
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
 
 from assay.harness import ranking
+from assay.harness.gating.types import Side
 from assay.leaderboard.charts import curves as charts
-from assay.leaderboard.loads import curves
+from assay.leaderboard.loads import curve_gates, curves, gates
 from assay.tasks.selection import DocRange
-from tests.leaderboard import scenes
+from tests.leaderboard import gated, scenes
 from tests.leaderboard.stores import measured
 
 TASKS = ("demo_centred", "demo_animals", "demo_sums")
@@ -270,3 +273,79 @@ def test_more_series_than_can_be_told_apart_are_refused_in_words(tmp_path, regis
     names = [f"r{i:02d}" for i in range(curves.SERIES + 1)]
     at = scenes.show(view, store, monkeypatch, run=names)
     assert "21 training runs are too many" in scenes.said(at)
+
+
+@pytest.fixture
+def gated_store(tmp_path, store):
+    """The store with verdicts of its own: what gates say must not reach the other tests."""
+    shutil.copytree(store, tmp_path / "runs")
+    gated.several(tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def blocks(store, frames, score="demo_sums"):
+    found = curve_gates.stops(gates.blocked(gates.past(store)), frames["checkpoints"])
+    points = frames["points"]
+    return curve_gates.of_panel(found, points[points["score"] == score])
+
+
+def crosses(spec):
+    return [layer for layer in spec["layer"] if layer["mark"].get("shape") == charts.CROSS]
+
+
+def test_where_a_gate_blocked_the_panel_of_the_score_to_blame_has_an_x_on_its_point(gated_store, frames):
+    found = blocks(gated_store, frames)
+    point = frames["points"].query("score == 'demo_sums' and run_id == 'ck-400'").iloc[0]
+    assert found[["gate", "label", "x", "value", "named"]].to_numpy().tolist() == [
+        ["main", "ck-400", point["x"], point["value"], True]
+    ]
+    drawn = panel(frames)
+    marked = charts.panel(frames["points"].query("score == 'demo_sums'"), "demo_sums", look(), 0.0, found)
+    assert crosses(drawn) == []
+    (cross,) = crosses(marked)
+    assert cross["encoding"]["y"]["field"] == "value"
+    assert {"gate", "label", "created", "points"} <= {tip["field"] for tip in cross["encoding"]["tooltip"]}
+    assert cross["data"]["values"][0]["points"] == pytest.approx(-12.5)
+
+
+def test_the_other_panels_say_that_the_gate_blocked_there_and_blame_nothing(gated_store, frames):
+    found = blocks(gated_store, frames, "demo_animals")
+    assert found["named"].tolist() == [False]
+    (cross,) = crosses(charts.panel(frames["points"].query("score == 'demo_animals'"), "t", look(), None, found))
+    assert "value" in cross["encoding"]["y"]
+    assert curve_gates.said_of_panel(found) == ""
+
+
+def test_a_block_of_a_run_that_is_gone_stands_at_its_step(gated_store, frames):
+    gated.fill(
+        gated_store, gated.report(run="ck-500", candidate=Side(name="x", run_id="gone", series="mine", step=500))
+    )
+    assert "ck-500" in blocks(gated_store, frames)["label"].tolist()
+
+
+def test_a_block_of_another_series_is_not_drawn(gated_store, frames):
+    gated.fill(gated_store, gated.report(candidate=Side(name="x", run_id="small", series="small")))
+    assert blocks(gated_store, frames)["label"].tolist() == ["ck-400"]
+
+
+def test_a_log_axis_leaves_out_a_block_at_zero_too(gated_store, frames):
+    found = blocks(gated_store, frames).assign(x=0.0)
+    points = frames["points"].query("score == 'demo_sums'")
+    assert crosses(charts.panel(points, "t", look(log=True), None, found)) == []
+
+
+def test_vega_lite_takes_a_panel_with_blocks(gated_store, frames):
+    for score in ("demo_sums", "demo_animals"):
+        points = frames["points"].query("score == @score")
+        spec = charts.panel(points, "t", look(), 0.1, blocks(gated_store, frames, score))
+        alt.LayerChart.from_dict(spec | {"data": {"values": drawn_rows(spec)}})
+
+
+def test_the_page_says_what_gates_blocked_and_why(gated_store, monkeypatch):
+    said = scenes.said(scenes.show(view, gated_store, monkeypatch, tasks=["demo_sums", "demo_animals"]))
+    assert "Gates blocked 1 time here (✕ on a dashed line): ck\\-400 by main for demo\\_sums (−12.5 points)" in said
+    assert said.count("Blocked for it: ck\\-400") == 1
+
+
+def test_a_store_without_gates_has_no_word_of_them(store, monkeypatch):
+    assert "blocked" not in scenes.said(scenes.show(view, store, monkeypatch)).lower()

@@ -29,7 +29,7 @@ PAGES = {
     "samples": ("samples?a={a}&b={b}&task=jeopardy", ["gained", "jeopardy"]),
     "code samples": ("samples?a=code-right&b=code-faulty&task=humaneval_plus", ["lost", "NameError"]),
     "samples of aggregates": (f"samples?a={GEMMA}", ["published numbers alone"]),
-    "gates": ("gates", ["not built yet"]),
+    "gates": ("gates", ["2 verdicts", "1 regressed", "Were no checkpoint worse", "One verdict", "demo_capitals"]),
     "contribute": ("submit", ["assay submit validate"]),
     "about": ("about", ["Is the difference real?", "Mistral"]),
 }

@@ -16,7 +16,7 @@ import pytest
 from assay.harness.index import Index
 from assay.harness.interchange import imported
 from assay.harness.records import Checkpoint
-from tests.leaderboard import browser, scenes
+from tests.leaderboard import browser, gated, scenes
 from tests.leaderboard.stores import measured
 
 PARAMETERS = {
@@ -28,7 +28,7 @@ PARAMETERS = {
     "curves": "run tasks x log smooth band",
     "compare": "a b suite alpha",
     "samples": "a b task show page item q",
-    "gates": "name",
+    "gates": "name at",
     "submit": "archive",
     "about": "x",
 }
@@ -98,6 +98,7 @@ def store(tmp_path_factory, registry, names):
         told = Checkpoint(label=name, step=7, parameters=10**8, tokens=10**9)
         scenes.numbers(folder, registry, key, 0.4, checkpoint=told, environment={"facts": facts | {"links": links}})
         speaking(folder, registry, f"speaks-{key}", name)
+        gated.fill(folder, gated.hostile(name), gated.hostile(name, gate=f"gate-{key}"))
     scenes.hostile(folder)
     return scenes.indexed(folder, registry, facts="")
 
@@ -147,6 +148,7 @@ def addresses(key):
     yield f"compare?{urlencode({'a': key, 'b': 'ck-100'})}"
     yield f"samples?{urlencode({'a': 'ck-200', 'b': other, 'task': 'demo_sums'})}"
     yield f"samples?{urlencode({'a': other, 'task': 'demo_animals'})}"
+    yield f"gates?{urlencode({'name': f'gate-{key}'})}"
     yield "about"
 
 
@@ -243,7 +245,7 @@ EMPTY = {
     "curves": "hf:checkpoints/step-*",
     "compare": "holds no runs yet",
     "samples": "holds no runs yet",
-    "gates": "not built yet",
+    "gates": "No gate has spoken",
     "submit": "assay submit validate",
     "about": "runs",
 }
