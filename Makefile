@@ -6,7 +6,7 @@ SHARED := $(abspath ../shared)
 export ASSAY_DATA ?= $(wildcard $(SHARED)/data)
 export ASSAY_REFERENCE ?= $(wildcard $(SHARED)/reference)
 
-.PHONY: setup setup-docker setup-browser demo test check clean
+.PHONY: setup setup-docker setup-browser demo gate test check clean
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -26,6 +26,11 @@ setup-browser: setup
 
 demo: setup
 	$(BIN)/assay demo $(addprefix --published ,$(wildcard $(ASSAY_REFERENCE)/dclm))
+
+# The regression gate on the demo's series: the last checkpoint passes, the first is blocked.
+gate: setup
+	[ -d demo/runs ] || $(MAKE) demo
+	.ci/gate
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
