@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.power import TTestPower
-
-from assay.harness.ranking import composite_stderr, variance_shares
 
 FEW_ITEMS = 10
 """Below this a difference is shown with its interval and not tested."""
@@ -64,25 +62,6 @@ class Difference:
     test: str
     note: str
     level: float = 0.95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompositeDifference:
-    """How two runs differ on a mean of centred scores: other minus base.
-
-    Attributes:
-        low, high: two-sided, of the level that its parts have.
-        p, p_worse: two-sided, and one-sided of other being worse.
-        shares: of the variance, per task; they sum to 1.
-    """
-
-    delta: float
-    stderr: float
-    low: float
-    high: float
-    p: float
-    p_worse: float
-    shares: Mapping[str, float]
 
 
 def difference(
@@ -218,7 +197,7 @@ class _Spread:
         n = self.size
         centre = delta * n / (n + 2)
         squares = n * (n * self.variance + delta**2)
-        half = _z(level) * math.sqrt(((squares + 2) / (n + 2) - centre**2) / (n + 2))
+        half = quantile(level) * math.sqrt(((squares + 2) / (n + 2) - centre**2) / (n + 2))
         return centre - half, centre + half
 
 
@@ -284,38 +263,6 @@ def _effect(n: int, alpha: float, power: float) -> float:
 
 
 @lru_cache
-def _z(level: float) -> float:
+def quantile(level: float) -> float:
     """Half a two-sided interval, in standard errors."""
     return float(stats.norm.ppf((1 + level) / 2))
-
-
-def _error(d: Difference) -> float:
-    """Standard error of a difference; what its interval leaves open, where few flips, or flips alone, show none."""
-    return d.stderr if d.stderr > 0 and d.lost + d.gained >= FEW_FLIPS else (d.high - d.low) / (2 * _z(d.level))
-
-
-def composite_difference(
-    parts: Mapping[str, Difference], baselines: Mapping[str, float], kin: Mapping[str, str]
-) -> CompositeDifference:
-    """Difference of a mean of centred scores from those of all its tasks, taken as normal.
-
-    Other arguments are those of `ranking.composite_stderr`. The interval has the level of the parts.
-
-    Raises:
-        ValueError: no tasks, or a baseline outside [0, 1).
-    """
-    if not parts:
-        raise ValueError("a composite of no tasks has no difference")
-    errors = {task: _error(d) for task, d in parts.items()}
-    stderr = composite_stderr(errors, baselines, kin)
-    delta = sum(d.delta / (1 - baselines[t]) for t, d in parts.items()) / len(parts)
-    half = _z(min(d.level for d in parts.values())) * stderr
-    return CompositeDifference(
-        delta=delta,
-        stderr=stderr,
-        low=delta - half,
-        high=delta + half,
-        p=float(2 * stats.norm.sf(abs(delta) / stderr)),
-        p_worse=float(stats.norm.cdf(delta / stderr)),
-        shares=variance_shares(errors, baselines, kin),
-    )

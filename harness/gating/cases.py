@@ -8,7 +8,7 @@ from typing import Literal
 
 from scipy import stats
 
-from assay.harness import comparing
+from assay.harness import comparing, composing
 from assay.harness.comparing import Difference
 from assay.harness.gating import pairing, saying
 from assay.harness.gating.types import Config, Mean, Measured, Rule, Snapshot, State
@@ -118,14 +118,14 @@ def _composite(config: Config, anchor: Snapshot, mean: Mean, found: Mapping[str,
         reason = f"it needs {saying.listed(lacking)}"
         return Case(name=mean.name, kind="composite", anchor=anchor, rule=rule, state=state, reason=reason)
     wide, narrow = ({t: d for t, c in parts.items() if (d := getattr(c, at))} for at in ("wide", "narrow"))
-    whole = comparing.composite_difference(wide, mean.baselines, mean.kin)
+    whole = composing.composite_difference(wide, mean.baselines, mean.kin)
     return Case(
         name=mean.name,
         kind="composite",
         anchor=anchor,
         rule=rule,
         wide=_as_one(whole, list(wide.values())),
-        narrow=_as_one(comparing.composite_difference(narrow, mean.baselines, mean.kin), list(narrow.values())),
+        narrow=_as_one(composing.composite_difference(narrow, mean.baselines, mean.kin), list(narrow.values())),
         base=_centred({t: c.base or 0.0 for t, c in parts.items()}, mean),
         value=_centred({t: c.value or 0.0 for t, c in parts.items()}, mean),
         doubt=next((c.doubt for c in parts.values() if c.doubt), ""),
@@ -137,7 +137,7 @@ def _centred(values: Mapping[str, float], mean: Mean) -> float:
     return sum((v - mean.baselines[t]) / (1 - mean.baselines[t]) for t, v in values.items()) / len(values)
 
 
-def _as_one(whole: comparing.CompositeDifference, of: Sequence[Difference]) -> Difference:
+def _as_one(whole: composing.CompositeDifference, of: Sequence[Difference]) -> Difference:
     """A composite's difference with the counts of its tasks, to be judged as a task's is."""
     n, lost, gained = (sum(getattr(d, name) for d in of) for name in ("n", "lost", "gained"))
     return Difference(

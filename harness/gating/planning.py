@@ -16,6 +16,7 @@ from assay.harness.gating.types import Config, Mean, Mode, Tier
 STEP = 0.005
 """A new gate's min_effect are whole multiples of it."""
 FAMILY = 0.01
+WINDOW = 10
 POWER = 0.8
 EFFECT, DROP = 0.01, 0.02
 """In a new gate, the least drop of a task that blocks, and that of a composite to be ruled out; more for few items."""
@@ -113,6 +114,7 @@ def first(suite: str, sizes: Mapping[str, int], means: Sequence[Mean], flips: Ma
         "suite": suite,
         "baseline": {"use": use, "on_missing": "fail"},
         "family": {"alpha": FAMILY, "correction": "holm"},
+        "noise": {"window": WINDOW, "k": _scatter(tests)},
         "defaults": {"tier": "block", "mode": "detect"},
         "composites": {
             m.name: {
@@ -126,6 +128,11 @@ def first(suite: str, sizes: Mapping[str, int], means: Sequence[Mean], flips: Ma
         "verdicts": {"inconclusive": "warn", "not_comparable": "fail", "missing": "fail"},
     }
     return HEAD + yaml.safe_dump({k: v for k, v in sections.items() if v != {}}, sort_keys=False)
+
+
+def _scatter(tests: int) -> float:
+    """Standard deviations of earlier checkpoints that equal ones exceed in no task, but for alpha of the gates."""
+    return round(float(stats.t.isf(FAMILY / tests, WINDOW - 2)), 1)
 
 
 HEAD = """\

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from assay.harness import comparing, facts, indexing, multiplicity, pairwise
+from assay.harness import facts, indexing, multiplicity, pairwise
 from assay.harness import store as runs
-from assay.harness.comparing import CompositeDifference, Difference
+from assay.harness.comparing import Difference
+from assay.harness.composing import CompositeDifference, composite_difference
 from assay.harness.gating import snapshots, wording
 from assay.harness.gating.types import Mean, Measured
 from assay.harness.pairwise import Asked, Judged
@@ -200,7 +201,7 @@ def _wholes(
 
 def _whole(mean: Mean, a: float, b: float, parts: Mapping[str, Difference]) -> Whole:
     added = {t: d.delta / (1 - mean.baselines[t]) / len(parts) for t, d in parts.items()}
-    found = comparing.composite_difference(parts, mean.baselines, mean.kin)
+    found = composite_difference(parts, mean.baselines, mean.kin)
     return Whole(name=mean.name, a=a, b=b, found=found, contributions=added)
 
 

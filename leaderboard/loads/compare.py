@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from assay.harness import comparing, multiplicity, pairwise
+from assay.harness import composing, multiplicity, pairwise
 from assay.harness.comparing import Difference
 from assay.harness.gating.types import Measured
 from assay.leaderboard import queries
@@ -200,7 +200,7 @@ def composites(source: Source, compared: Compared, a: str, b: str) -> list[dict[
         baselines = known.reindex(names)[f"baseline_{c.baseline}"].dropna().to_dict()
         missing = [n for n in names if n not in compared.differences or n not in baselines]
         parts = {n: compared.differences[n] for n in names if n not in missing}
-        whole = None if missing else comparing.composite_difference(parts, baselines, known["data"].to_dict())
+        whole = None if missing else composing.composite_difference(parts, baselines, known["data"].to_dict())
         values = {f"{k}_{name}": side[k].get(c.name) for name, side in sides.items() for k in ("value", "low", "high")}
         rows.append({"name": c.name, "suite": c.suite, **values, "missing": missing, "found": whole})
     return sorted(rows, key=lambda r: (not r["name"].startswith("core"), r["name"].endswith("v1"), r["name"]))

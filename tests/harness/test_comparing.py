@@ -10,7 +10,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from assay.harness.comparing import composite_difference, detectable, difference
+from assay.harness.comparing import detectable, difference
+from assay.harness.composing import composite_difference
 from assay.harness.multiplicity import benjamini_hochberg, holm
 
 ALPHA = 0.05
