@@ -63,7 +63,7 @@ def add_to(main: click.Group, friendly: Option, store_option: Option, tasks_dir:
         type=click.FloatRange(0),
         help="Seconds that a checkpoint must lie unchanged before it is measured.",
     )
-    @click.option("--once", is_flag=True, help="Look once, do what there is to do, end with the worst exit code.")
+    @click.option("--once", is_flag=True, help="Look once, do what there is to do, end with the worst exit code of all.")
     @store_option
     @click.option("--limit", type=click.IntRange(min=1), help="A sample of N rows of each task (of each category).")
     @checkpoint_options
@@ -92,7 +92,7 @@ def add_to(main: click.Group, friendly: Option, store_option: Option, tasks_dir:
 def _watch(options: dict[str, Any], given: dict[str, tuple[str, ...]]) -> Watch:
     from assay.harness import fingerprint, session
     from assay.harness.backends.base import ModelOptions, open_backend
-    from assay.harness.gating import config, hooks, watching
+    from assay.harness.gating import config, hooks, saying, watching
 
     judged = config.load(options["gate"]) if options["gate"] else None
     names = options["suites"] or (judged.suite.split() if judged else ())
@@ -111,7 +111,12 @@ def _watch(options: dict[str, Any], given: dict[str, tuple[str, ...]]) -> Watch:
     gate = None
     if judged:
         own = (("--gate", str(options["gate"])), ("--baselines", str(options["folder"])))
-        gate = watching.Gate(name=judged.name, arguments=_flat((*own, given["store"], given["tasks_dirs"])))
+        gate = watching.Gate(
+            name=judged.name,
+            rules=saying.rules(judged),
+            baselines=options["folder"],
+            arguments=_flat((*own, given["store"], given["tasks_dirs"])),
+        )
     folder = options["watched"]
     return watching.Watch(
         folder=folder if folder.name not in ("", "..") else folder.resolve(),  # its name becomes the series'

@@ -177,7 +177,8 @@ def _state(
     """What the difference shows. `d` has one-sided bounds at alpha; the p are adjusted."""
     size = max(rule.min_effect, noise)
     delta = round(d.delta, ROUNDING)
-    if p_worse is not None and p_worse <= alpha and -delta >= size:
+    violated = rule.mode == "prove" and rule.max_drop is not None and d.high < -rule.max_drop
+    if p_worse is not None and p_worse <= alpha and (-delta >= size or violated):
         return "regressed"
     if p_better is not None and p_better <= alpha and delta >= size:
         return "improved"

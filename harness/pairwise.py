@@ -18,8 +18,6 @@ from assay.harness.gating.types import Measured
 
 UNPAIRED = 0.01
 """Share of a task's documents that one side may lack; beyond it, what is left is another set of questions."""
-SAME = 1e-6
-"""A number and the mean of its samples' scores may differ by this much."""
 UNDECIDED = {
     "too few items": f"fewer than {comparing.FEW_ITEMS} items: not tested",
     "one cluster": "all items are of one cluster: not tested",
@@ -104,24 +102,13 @@ def paired(a: Measured, b: Measured) -> tuple[Difference | str, int]:
     if not len(pairs.base):
         return "no item has a score", left_out
     for name, of in (("A", a), ("B", b)):
-        if of.value is not None and abs(of.value - _mean(of)) > SAME:
+        if of.value is not None and abs(of.value - pairing.mean_of(of)) > pairing.SAME:
             return f"{name}'s number is not the mean of its samples' scores: no test of items is one of it", 0
     try:
         (found,) = pairs.differences(0.95)
     except ValueError:
         return "its scores are no shares between 0 and 1", 0
     return found, left_out
-
-
-def _mean(of: Measured) -> float:
-    scores = of.scores.astype(float)
-    if of.groups is None:
-        return float(np.nanmean(scores))
-    places: dict[str, list[int]] = {}
-    for i, group in enumerate(of.groups):
-        if not np.isnan(scores[i]):
-            places.setdefault(group, []).append(i)
-    return float(np.mean([scores[at].mean() for at in places.values()]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ CACHED = 256 * 2**20
 """Bytes of the resamples that are kept for the next run over the same items."""
 BLOCK = 4_000_000
 """Counts converted to floating point at a time."""
+OUTLYING = 5.0
 FEW_POINTS = 5
 """Below this a series says nothing about its noise."""
 Z_RESOLVED = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
@@ -279,6 +280,7 @@ def _by_file(errors: Mapping[str, float], kin: Mapping[str, str]) -> dict[str, f
 def checkpoint_noise(x: ArrayLike, y: ArrayLike, window: int = 30) -> Noise | None:
     """Standard deviation of the last `window` points about their Theil-Sen line; None for fewer than 5 points.
 
+    A point farther off than `OUTLYING` robust standard deviations is a crash and no noise: it is left out.
     `x` is each checkpoint's step, tokens or FLOPs, in any order; `y` its score, NaN where it has none.
     """
     steps, scores = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -289,4 +291,6 @@ def checkpoint_noise(x: ArrayLike, y: ArrayLike, window: int = 30) -> Noise | No
         return None
     line = stats.theilslopes(scores, steps)
     residuals = scores - (line.intercept + line.slope * steps)
+    usual = OUTLYING * stats.median_abs_deviation(residuals, scale="normal")
+    residuals = residuals[np.abs(residuals - np.median(residuals)) <= usual] if usual else residuals
     return Noise(sd=float(np.std(residuals, ddof=1)), slope=float(line.slope), points=len(steps))

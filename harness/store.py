@@ -12,7 +12,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +79,15 @@ class Run:
 
 def list_runs(store: Path) -> list[Path]:
     """Run directories of a store; the one that `assay run` was last asked for comes last."""
-    runs = [p.parent for p in store.glob("*/plan.json")]
-    return sorted(runs, key=lambda r: ((r / LOCK if (r / LOCK).exists() else r).stat().st_mtime_ns, r.name))
+    return sorted((p.parent for p in store.glob("*/plan.json")), key=lambda run: (_asked(run), run.name))
+
+
+def _asked(run: Path) -> float:
+    """In seconds since 1970; of a copy that came without its lock, as from a CI's artifact, its plan's own time."""
+    with suppress(StoreError, ValueError):
+        if not (run / LOCK).exists():
+            return datetime.fromisoformat(peek_run(run).plan.created).timestamp()
+    return (run / LOCK if (run / LOCK).exists() else run).stat().st_mtime
 
 
 def find_run(store: Path, name: str) -> Path:
@@ -90,14 +99,13 @@ def find_run(store: Path, name: str) -> Path:
     if (Path(name) / "plan.json").is_file():
         return Path(name)
     runs = list_runs(store)
-    if name == "latest" and runs:
-        return runs[-1]
     if (store / name / "plan.json").is_file():
         return store / name
-    found = [r for r in runs if r.name.startswith(name)]
+    found = runs[-1:] if name == "latest" else [r for r in runs if r.name.startswith(name)]
     if len(found) != 1:
-        what = "no run" if not found else f"{len(found)} runs"
-        raise StoreError(f"{what} in {store} called '{name}'; see: assay runs --store {store}")
+        raise StoreError(
+            f"{len(found) or 'no'} run{'s' * bool(found)} in {store} called '{name}'; see: assay runs --store {store}"
+        )
     return found[0]
 
 

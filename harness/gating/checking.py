@@ -10,15 +10,16 @@ from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from assay.harness import facts, gate
+from assay.harness import comparing, facts, gate
 from assay.harness import store as runs
 from assay.harness.files import StoreError
-from assay.harness.gating import baselines, repository, snapshots
+from assay.harness.gating import baselines, repository, saying, snapshots
 from assay.harness.gating.config import GateConfigError
 from assay.harness.gating.series import Series
-from assay.harness.gating.types import Config, History, Report, Snapshot
+from assay.harness.gating.types import Config, History, Mean, Report, Snapshot
 from assay.tasks.registry import Registry
 
+LEAST_P = 1 / (comparing.FLIPS + 1)
 PINNED = "main"
 """The baseline that `merge-base` reads, as it was there."""
 
@@ -43,6 +44,30 @@ def tasks_of(config: Config, registry: Registry) -> list[str]:
     return names
 
 
+def means_of(config: Config, registry: Registry, tasks: Sequence[str]) -> list[Mean]:
+    """Composites that a gate judges.
+
+    Raises:
+        GateConfigError: one needs tasks that the suite lacks; or alpha, over all tests, is below the least p of a test.
+    """
+    means = snapshots.means(registry, list(config.composites))
+    for mean in means:
+        lacking = [t for t in mean.baselines if t not in tasks]
+        if lacking or not mean.baselines:
+            raise GateConfigError(
+                f"gate '{config.name}': composite {mean.name} is over tasks that suite {config.suite} lacks: "
+                f"{saying.listed(lacking) or 'none at all'}"
+            )
+    rules = [*map(config.rule, tasks), *config.composites.values()]
+    tests = (1 + len(config.also)) * sum(rule.tier == "block" for rule in rules)
+    if tests and config.alpha / tests < LEAST_P:
+        raise GateConfigError(
+            f"gate '{config.name}': alpha {config.alpha:g} over {tests} tests is below {LEAST_P:g}, the least p that "
+            "sign flips can have: raise family.alpha, or let fewer tasks block"
+        )
+    return means
+
+
 def check(config: Config, store: Path, run_path: Path, folder: Path, registry: Registry, today: date) -> Report:
     """Judge a run of a store.
 
@@ -59,7 +84,8 @@ def check(config: Config, store: Path, run_path: Path, folder: Path, registry: R
             measured, and no error.
     """
     begun = time.perf_counter()
-    tasks, means = tasks_of(config, registry), snapshots.means(registry, list(config.composites))
+    tasks = tasks_of(config, registry)
+    means = means_of(config, registry, tasks)
     anchors: list[Snapshot] = []
     history: History = {}
     try:
@@ -69,7 +95,7 @@ def check(config: Config, store: Path, run_path: Path, folder: Path, registry: R
         notes, damaged = [f"the run can't be read: {error}"], True
     else:
         candidate = snapshots.of_run(run, facts.read(store), registry)
-        series = Series.before(store, run.plan, registry)
+        series = Series.before(store, run.plan, registry, tasks)
         anchors, notes, damaged = _anchors(config, series, candidate, folder, tasks)
         history = series.history(means, candidate)
     report = gate.decide(
@@ -101,17 +127,16 @@ def _anchors(
     for wanted in (config.use, *config.also):
         try:
             made = _anchor(wanted, config, series, candidate, folder, tasks)
-        except NoAnchor as error:
+        except (NoAnchor, baselines.BaselineMissing) as error:
             notes.append(f"no {wanted}: {error}")
             if wanted == config.use:
                 return [], notes, False
-            continue
-        except baselines.BaselineMissing as error:
-            return [], [*notes, f"no {wanted}: {error}"], False
+            if isinstance(error, baselines.BaselineMissing) and config.on_missing != "warn":
+                return [], notes, True
         except (baselines.BaselineDamaged, repository.HistoryMissing, snapshots.NotAlike, StoreError) as error:
             return [], [*notes, f"{wanted} can't be used: {error}"], True
-        if all(_runs_of(made) != _runs_of(known) for known in found):
-            found.append(made)
+        else:
+            found += [made] if all(_runs_of(made) != _runs_of(known) for known in found) else []
     return found, notes, False
 
 

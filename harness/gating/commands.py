@@ -29,10 +29,11 @@ from assay.harness.gating import (
 )
 from assay.harness.gating.series import Series
 from assay.harness.gating.types import Config, Report
-from assay.harness.interchange.imported import plain
 from assay.harness.views import columns
 from assay.tasks.registry import Registry
 from assay.tasks.types import UserError
+
+ALL_ROWS = (0, None, None)
 
 
 def init(suite: str, use: str, path: Path, store: Path, registry: Registry) -> str:
@@ -57,7 +58,7 @@ def init(suite: str, use: str, path: Path, store: Path, registry: Registry) -> s
 def plan(rules: Config, store: Path, registry: Registry) -> tuple[str, list[str]]:
     """What a gate can see, as a table; and the names whose margin is below that."""
     tasks = checking.tasks_of(rules, registry)
-    means = snapshots.means(registry, list(rules.composites))
+    means = checking.means_of(rules, registry, tasks)
     found = planning.plan(
         rules, _sizes(tasks, store, registry), means, _flips(store, tasks, registry), 1 + len(rules.also)
     )
@@ -108,7 +109,10 @@ def check(name: str, registry: Registry, today: date, options: Mapping[str, Any]
     click.echo(shapes[options["form"]]())
     pinned = folder / rules.use.removeprefix("pinned/")
     if rules.on_missing == "create" and rules.use.startswith("pinned/") and not pinned.exists():
-        _create(path, store, folder, rules, registry)
+        try:
+            _create(path, store, folder, rules, registry)
+        except UserError as error:
+            click.echo(f"assay: no baseline was written: {error}", err=True)
     return report.exit_code
 
 
@@ -144,13 +148,17 @@ def _create(path: Path, store: Path, folder: Path, rules: Config, registry: Regi
 
 
 def _sizes(names: Sequence[str], store: Path, registry: Registry) -> dict[str, int]:
-    """Items of each task: as measured last, else as its owners publish it."""
-    measured: dict[str, int] = {}
+    """Items of each task: as measured last, best by a run of all rows, else as its owners publish it."""
+    parts: dict[str, int] = {}
+    wholes: dict[str, int] = {}
     for path in runs.list_runs(store) if store.is_dir() else []:
         try:
-            measured |= {t: r.n for t, r in runs.peek_run(path).results.items() if r.n}
+            run = runs.peek_run(path)
         except UserError:
             continue
+        known = wholes if run.plan.docs == ALL_ROWS else parts
+        known |= {t: r.n for t, r in run.results.items() if r.n}
+    measured = parts | wholes
     found = {t: measured.get(t) or registry.tasks[t].rows or 0 for t in names}
     unknown = [t for t, n in found.items() if not n]
     if unknown:
@@ -163,7 +171,7 @@ def _flips(store: Path, names: Sequence[str], registry: Registry) -> dict[str, f
     for path in reversed(runs.list_runs(store) if store.is_dir() else []):
         try:
             plan = runs.peek_run(path).plan
-            series = None if plan.checkpoint.step is None else Series.before(store, plan, registry, itself=True)
+            series = None if plan.checkpoint.step is None else Series.before(store, plan, registry, names, itself=True)
         except UserError:
             continue
         if series and len(series.earlier) > 1:
@@ -174,26 +182,10 @@ def _flips(store: Path, names: Sequence[str], registry: Registry) -> dict[str, f
 def told(store: Path) -> str:
     """The history of a store's gates, and how many of its blocks chance alone would bring."""
     found = history.read(store)
-    if not found.reports:
-        return f"no gate has judged a run of {store}: assay gate check RUN --store {store}"
-    head = ("when", "gate", "run", "against", "verdict", "exit", "fails", "warns")
-    rows = (
-        (
-            r.created,
-            r.gate,
-            r.candidate.run_id,
-            r.anchors[0].name if r.anchors else "-",
-            r.verdict,
-            r.exit_code,
-            *(len({f.name for f in r.findings if f.effect == e}) for e in ("fail", "warn")),
-        )
-        for r in found.reports
-    )
-    table = columns(head, [[plain(str(c)) for c in row] for row in rows])
     judged = [r for r in found.reports if r.verdict != "not_measured"]
     expected, any_of_them = history.false_blocks(r.alpha for r in judged)
     blocked = sum(r.verdict == "regressed" for r in judged)
     return (
-        f"{table}\n{blocked} of {len(judged)} verdicts blocked; were no checkpoint worse, chance would block "
-        f"{expected:.2f} of them at most (P of at least one: {any_of_them:.1%})"
+        f"{reports.history(found)}\n\n{blocked} of {len(judged)} verdicts blocked; were no checkpoint worse, chance "
+        f"would block {expected:.2f} of them at most (P of at least one: {any_of_them:.1%})"
     )

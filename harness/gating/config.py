@@ -167,7 +167,8 @@ def _config(raw: _Gate, path: Path, name: str, lines: Mapping[tuple[Any, ...], i
             raise GateConfigError(f"{where}: mode prove needs max_drop, the drop to be ruled out")
         if mode == "detect" and own.max_drop is not None:
             raise GateConfigError(f"{where}: max_drop is of mode prove; of detect it is min_effect")
-        least = own.min_effect if own.min_effect is not None else drop if drop is not None else base.min_effect
+        said = (own.min_effect, own.max_drop, base.min_effect, drop)
+        least = next((effect for effect in said if effect is not None), None)
         return Rule(
             tier=own.tier or base.tier or "track",
             mode=mode,

@@ -11,9 +11,11 @@ from assay.harness import comparing
 from assay.harness.comparing import Difference
 from assay.harness.gating.types import Config, Measured, Snapshot, State
 
+SAME = 1e-6
+"""A number and the mean of its samples' scores may differ by this much."""
 NO_NUMBER: Mapping[str, tuple[State, str]] = {
-    "no_data": ("missing", "its data was not there"),
-    "constant_scorer": ("not_comparable", "every option of every document tied: the number is the tie rule's"),
+    "no_data": ("missing", "had no data"),
+    "constant_scorer": ("not_comparable", "tied every option of every document: the number is the tie rule's"),
 }
 
 
@@ -52,23 +54,47 @@ def settings(config: Config, anchor: Snapshot, candidate: Snapshot) -> str:
 def fault(config: Config, base: Measured, other: Measured, differing: str) -> tuple[State | None, str]:
     """Why a task can't be judged: a state and a sentence; None where it can."""
     for side, of in (("the baseline", base), ("the candidate", other)):
-        if of.status in NO_NUMBER:
-            return NO_NUMBER[of.status][0], f"{side}: {NO_NUMBER[of.status][1]}"
-        total = sum(of.counts.values())
-        lost = of.counts.get("infra_error", 0)
-        if total and lost / total > config.max_infra_error:
-            return "infra", f"{side} lost {lost:,} of {total:,} samples to the machine: run it again"
-        if not of.ids:
-            return "not_comparable", f"{side} has no samples, only a number"
-        if len(set(of.ids)) != len(of.ids):
-            return "not_comparable", f"{side} has an item twice"
-        if not of.higher_is_better:
-            return "not_comparable", "lower is better here: no share of right answers"
+        state, why = _alone(config, of)
+        if state:
+            return state, f"{side} {why}"
     if differing:
         return "not_comparable", differing
     if "fingerprint" in config.must_match and base.fingerprint != other.fingerprint:
         return "not_comparable", "asked or judged otherwise: its fingerprint is another"
     return None, ""
+
+
+def _alone(config: Config, of: Measured) -> tuple[State | None, str]:
+    """Why a result can't be compared with any other."""
+    if of.status in NO_NUMBER:
+        return NO_NUMBER[of.status]
+    total, lost = sum(of.counts.values()), of.counts.get("infra_error", 0)
+    if total and lost / total > config.max_infra_error:
+        return "infra", f"lost {lost:,} of {total:,} samples to the machine: run it again"
+    if not of.ids:
+        return "not_comparable", "has no samples, only a number"
+    known = of.scores[~np.isnan(of.scores)]
+    if not len(known):
+        return "not_comparable", "has no item with a score"
+    whole = of.value is not None and len(known) == len(of.scores)
+    faults = {
+        "has an item twice": len(set(of.ids)) != len(of.ids),
+        "is better when it is lower, no share of right answers": not of.higher_is_better,
+        "has scores that are no shares between 0 and 1": bool(known.min() < 0 or known.max() > 1),
+        "has a number that is not the mean of its samples' scores": whole and abs(of.value - mean_of(of)) > SAME,  # type: ignore[operator]
+    }
+    why = next((fault for fault, true in faults.items() if true), "")
+    return ("not_comparable", why) if why else (None, "")
+
+
+def mean_of(of: Measured) -> float:
+    """The mean over a task's items, or over its categories weighted alike; items without a score left out."""
+    if of.groups is None:
+        return float(np.nanmean(of.scores))
+    places: dict[str, list[int]] = {}
+    for i in np.flatnonzero(~np.isnan(of.scores)).tolist():
+        places.setdefault(of.groups[i], []).append(i)
+    return float(np.mean([of.scores[at].mean() for at in places.values()]))
 
 
 def rambling(config: Config, base: Measured, other: Measured) -> str:

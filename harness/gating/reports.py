@@ -38,13 +38,13 @@ def history(recorded: Recorded) -> str:
             name(r.gate),
             " ".join(wording.VERDICTS[r.verdict]),
             str(r.exit_code),
-            name(r.candidate.name),
+            name(r.candidate.run_id),
             name(r.anchors[0].name) if r.anchors else wording.NONE,
             line(r.sentence),
         )
         for r in recorded.reports
     ]
-    head = ("judged", "gate", "verdict", "exit", "candidate", "baseline", "")
+    head = ("judged", "gate", "verdict", "exit", "run", "baseline", "")
     table = columns(head, rows) if rows else "no verdicts in this store"
     left = [f"{line(file)}: {line(why)}" for file, why in recorded.left_out.items()]
     return "\n\n".join(p for p in (table, _listed("left out", left)) if p)

@@ -47,8 +47,13 @@ def content(folder: Path, commit: str, path: str) -> bytes | None:
     """A file below a folder as it was at a commit; None where it was not there."""
     inside = _existing(folder)
     place = (folder.resolve().relative_to(inside) / path).as_posix()
-    found = _git(folder, "show", f"{commit}:./{place}")
-    return found.stdout if found.returncode == 0 else None
+    there = _git(folder, "ls-tree", "--name-only", commit, "--", place)
+    if there.returncode == 0 and not there.stdout.strip():
+        return None
+    found = _git(folder, "show", f"{commit}:./{place}") if there.returncode == 0 else there
+    if found.returncode:
+        raise HistoryMissing(f"{folder}: git can't read {place} at {commit[:12]}: {_said(found)}; {WHOLE}")
+    return found.stdout
 
 
 def author() -> str:

@@ -48,7 +48,7 @@ def reason(f: Finding, note: str, alpha: float) -> str:
 
 def _size(f: Finding) -> str:
     """The second key, and where it comes from."""
-    if f.noise is not None and f.noise > f.margin:
+    if f.noise is not None and f.margin < f.noise <= abs(f.delta or 0.0):
         return f"the {100 * f.noise:.1f} points that checkpoints scatter by"
     return f"{100 * f.margin:.1f} points"
 
@@ -68,13 +68,17 @@ def sentence(verdict: Verdict, findings: Sequence[Finding], candidate: Snapshot,
     if verdict == "not_measured":
         what = f": {listed(failing)} could not be compared" if failing else ": nothing that blocks was compared"
         return f"Not measured: {against}{what}."
-    better = list(dict.fromkeys(f.name for f in block if f.state == "improved"))
+    better, waived = (
+        list(dict.fromkeys(f.name for f in block if f.state == state and bool(f.waived) == (state == "regressed")))
+        for state in ("improved", "regressed")
+    )
     said = f"improved on {listed(better)}" if better else "no regression shown"
+    said = f"regressed on {listed(waived)}, which is waived" if waived else said
     return f"Pass: {against}: {said} ({len(block)} checks that block)."
 
 
 def _same(f: Finding, verdict: Verdict) -> bool:
-    return f.state == verdict if verdict in ("regressed", "inconclusive") else True
+    return f.state == verdict if verdict in ("regressed", "inconclusive") else f.state != "inconclusive"
 
 
 def notes(
@@ -117,12 +121,17 @@ def waived(w: Waiver) -> str:
     return f"waived by {w.by} until {w.until}: {w.reason}"
 
 
+def rules(config: Config) -> str:
+    """sha256 of the rules."""
+    plain = asdict(config)
+    plain["waivers"] = [dict(w) | {"until": str(w["until"])} for w in plain["waivers"]]
+    return fingerprint.digest(plain)
+
+
 def inputs(config: Config, anchors: Sequence[Snapshot], candidate: Snapshot) -> Mapping[str, str]:
     """sha256 of the rules and of every side's items."""
-    rules = asdict(config)
-    rules["waivers"] = [dict(w) | {"until": str(w["until"])} for w in rules["waivers"]]
     sides = {f"anchor {i}: {a.run_id}": _digest(a) for i, a in enumerate(anchors)}
-    return {"config": fingerprint.digest(rules), **sides, f"candidate: {candidate.run_id}": _digest(candidate)}
+    return {"config": rules(config), **sides, f"candidate: {candidate.run_id}": _digest(candidate)}
 
 
 def _digest(of: Snapshot) -> str:

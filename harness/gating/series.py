@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,16 @@ class Series:
     unreadable: tuple[str, ...] = ()
 
     @classmethod
-    def before(cls, store: Path, candidate: Plan, registry: Registry, *, itself: bool = False) -> Series:
-        """Of the candidate's training run and asked alike; the newest run of each checkpoint; the candidate or not."""
+    def before(
+        cls, store: Path, candidate: Plan, registry: Registry, tasks: Collection[str], *, itself: bool = False
+    ) -> Series:
+        """Of the candidate's training run and asked alike; the candidate or not.
+
+        Of each checkpoint the run that has most of these tasks, the newest of those.
+        """
         known, unreadable = facts.read(store), []
-        own, by_place = facts.of(candidate, known).series, {}
+        own = facts.of(candidate, known).series
+        by_place: dict[tuple[float, str | None], tuple[int, Run]] = {}
         for path in runs.list_runs(store):
             try:
                 run = runs.peek_run(path)
@@ -49,8 +55,10 @@ class Series:
             plan = run.plan
             same = facts.of(plan, known).series == own and _asked(plan) == _asked(candidate)
             if same and run.complete and (_before(plan, candidate) or (itself and plan == candidate)):
-                by_place[_place(plan), plan.identity.get("model")] = run
-        ordered = sorted(by_place.values(), key=lambda r: (_place(r.plan), r.plan.created))
+                at, have = (_place(plan), plan.identity.get("model")), len(run.results.keys() & set(tasks))
+                if at not in by_place or have >= by_place[at][0]:
+                    by_place[at] = have, run
+        ordered = sorted((run for _, run in by_place.values()), key=lambda r: (_place(r.plan), r.plan.created))
         return cls(known=known, registry=registry, earlier=tuple(ordered), unreadable=tuple(unreadable))
 
     def snapshot(self, run: Run, name: str) -> Snapshot:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from assay.harness import fingerprint
 
 Encoding: TypeAlias = Literal["bits", "float64"]
-"""One bit an item, the first in the highest bit; or four bytes, little-endian, NaN where there is no score."""
+"""One bit an item, the first in the highest bit; or eight bytes, little-endian, NaN where there is no score."""
 MOST = 1 << 28
 """Bytes that a file may unpack to; 240,464 items of 0 and 1 are 30,058."""
 NUMBERED = re.compile(r"(.*?)(0|[1-9][0-9]{0,17})", re.DOTALL)

@@ -34,10 +34,22 @@ WORST_LAST = (exits.OK, INCONCLUSIVE, NOT_MEASURED, REGRESSED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """How a finished run is judged: the gate's name, and the arguments of `assay gate check` after the run."""
+    """How a finished run is judged.
+
+    Attributes:
+        rules: sha256 of them, as reports have it.
+        baselines: folder of baselines.
+        arguments: of `assay gate check`, after the run.
+    """
 
     name: str
+    rules: str
+    baselines: Path
     arguments: tuple[str, ...]
+
+    def promoted(self) -> float:
+        """When a baseline was last written, in seconds since 1970; 0 without any."""
+        return max((p.stat().st_mtime for p in self.baselines.glob("*/baseline.json")), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +166,12 @@ class Watcher:
         except _NotYet as why:
             self._say(folder, str(why))
             return exits.OK
-        except UserError as error:
-            self._say(folder, f"not measured: {error}")
-            code = NOT_MEASURED
         except OSError as error:
             self._say(folder, f"not measured: {error}; again later")
             return NOT_MEASURED
+        except Exception as error:  # whatever one folder holds, the next checkpoint must be measured
+            self._say(folder, f"not measured: {error if isinstance(error, UserError) else repr(error)}")
+            code = NOT_MEASURED
         self.done.add((folder, look))
         return code
 
@@ -171,6 +183,7 @@ class Watcher:
             run = self.runs.finished(plan)
             if run is None:
                 run, code = self._measure(folder, plan)
+                self._demand_unchanged(folder, look, run)
             else:
                 self._say(folder, f"measured before: run {run.plan.run_id}")
             if run is None:
@@ -196,9 +209,17 @@ class Watcher:
         self._say(folder, "given up until it changes, or the watch is started again")
         return None, NOT_MEASURED
 
+    def _demand_unchanged(self, folder: Path, look: wholeness.Look, run: Run | None) -> None:
+        """Put a run aside if its checkpoint was overwritten meanwhile: nobody knows which weights answered."""
+        now = wholeness.look(folder)
+        if run and now and now != look:
+            aside = self._log(run.plan.run_id).with_suffix(f".overwritten-{time.time_ns()}")
+            run.path.rename(aside)
+            raise _NotYet(f"changed while it was measured: its run was put aside in {aside}")
+
     def _judge(self, folder: Path, run: Run, gate: Gate) -> int:
-        """The gate's verdict, had before or now, and those told who are to be; the exit code of a new one."""
-        code, verdict = exits.OK, self._verdict(run, gate)
+        """The gate's verdict, had before or now, and those told who are to be; its exit code."""
+        verdict = self._verdict(run, gate)
         if verdict is None:
             log = self._log(run.plan.run_id)
             ended = processes.assay(("gate", "check", str(run.path), *gate.arguments), log)
@@ -206,14 +227,14 @@ class Watcher:
             if verdict is None:
                 self._say(folder, f"gate {gate.name}: no verdict: exit code {ended}: {processes.last_line(log)}")
                 return NOT_MEASURED
-            code = verdict[1].exit_code
-            self._say(folder, f"gate {gate.name}: {verdict[1].verdict}, exit code {code}: {verdict[1].sentence}")
+            said = f"{verdict[1].verdict}, exit code {verdict[1].exit_code}: {verdict[1].sentence}"
+            self._say(folder, f"gate {gate.name}: {said}")
         for sentence in hooks.deliver(self.watch.hooks, News(report=verdict[1], record=verdict[0], checkpoint=folder)):
             self._say(folder, sentence)
-        return code
+        return verdict[1].exit_code
 
     def _verdict(self, run: Run, gate: Gate) -> tuple[Path, Report] | None:
-        """The newest of a gate on a run, and its record."""
+        """The newest of these rules on a run, and its record; none measured before the baselines last changed."""
         for path in history.paths(self.watch.store):
             if path not in self.reports:
                 try:
@@ -221,8 +242,10 @@ class Watcher:
                 except StoreError:  # torn or foreign; `assay gate history` names it
                     continue
             report = self.reports[path]
-            if (report.gate, report.candidate.run_id) == (gate.name, run.plan.run_id):
-                return path, report
+            if (report.inputs.get("config"), report.candidate.run_id) != (gate.rules, run.plan.run_id):
+                continue
+            stale = report.verdict == "not_measured" and gate.promoted() > path.stat().st_mtime
+            return None if stale else (path, report)
         return None
 
     def _log(self, run_id: str) -> Path:

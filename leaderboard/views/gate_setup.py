@@ -36,7 +36,8 @@ jobs:
     steps:
       - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
         with: {fetch-depth: 0, persist-credentials: false}
-      - run: python3 -m pip install 'assay-evals[hf]'
+      - run: python3 -m pip install "$ASSAY" # a variable of yours: git+https://HOST/OWNER/assay@COMMIT, or a wheel
+        env: {ASSAY: "${{ vars.ASSAY }}"}
       - run: assay run quick --model hf:checkpoints/latest --store runs --device cuda --dtype bfloat16
       - run: assay gate check latest --store runs --format github --out gate
       - if: always()

@@ -29,13 +29,19 @@ def changed(scores, lost=0, gained=0):
     return out
 
 
+def mean(scores, groups):
+    """A task's number: the mean over its items, or over its categories."""
+    of = [scores] if groups is None else [scores[np.array(groups) == g] for g in sorted(set(groups))]
+    return float(np.mean([np.nanmean(part) for part in of]))
+
+
 def measured(scores, **said):
     """A task's result with these scores."""
     scores = np.asarray(scores, dtype=np.float64)
     known = scores[~np.isnan(scores)]
     usual = {
         "fingerprint": "f",
-        "value": float(known.mean()) if len(known) else None,
+        "value": mean(scores, said.get("groups")) if len(known) else None,
         "stderr": None,
         "n": len(known),
         "ids": tuple(f"{i:05d}" for i in range(len(scores))),

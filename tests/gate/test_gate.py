@@ -271,3 +271,17 @@ def test_a_composite_of_a_part_of_its_tasks_is_missing_and_of_all_is_judged():
     report = judged(config, base, part, means=[mean])
     assert (report.exit_code, finding(report, "core").state) == (5, "missing")
     assert finding(report, "core").reason.endswith("b")
+
+
+def test_a_proven_violation_blocks_whatever_the_second_key_says():
+    rule = prove(0.01, min_effect=0.25)
+    report = judged(rules(defaults=rule), *pair(N // 5))
+    assert report.exit_code == 3
+    assert "at least 1.0 points" in finding(report).reason
+
+
+def test_a_waived_regression_is_named_in_the_verdict():
+    report = judged(*with_steady(rules(waivers=(WAIVER,)), *pair(40)))
+    assert report.exit_code == 0
+    assert "regressed on gsm8k, which is waived" in report.sentence
+    assert not report.promote

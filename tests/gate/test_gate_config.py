@@ -196,3 +196,19 @@ def test_a_suite_or_composite_that_there_is_not_is_refused(gate, registry):
     config = gate(HEAD + "composites:\n  demo_centered: {tier: block}\n")
     with pytest.raises(UserError, match="demo_centred"):
         snapshots.means(registry, list(config.composites))
+
+
+def test_the_defaults_second_key_holds_in_mode_prove(gate):
+    found = gate("version: 1\nsuite: demo\ndefaults: {mode: prove, max_drop: 0.05, min_effect: 0.01}")
+    assert (found.defaults.min_effect, found.defaults.max_drop) == (0.01, 0.05)
+    own = gate("version: 1\nsuite: demo\ndefaults: {min_effect: 0.01}\ntasks: {demo_sums: {max_drop: 0.05}}")
+    assert own.rule("demo_sums").min_effect == 0.05
+
+
+def test_a_composite_beyond_the_suite_and_an_alpha_below_any_test_are_refused(gate, registry):
+    config = gate("version: 1\nsuite: demo_sums\ncomposites: {demo_centred: {tier: block}}")
+    with pytest.raises(GateConfigError, match="demo_centred is over tasks that suite demo_sums lacks: "):
+        checking.means_of(config, registry, ["demo_sums"])
+    small = gate("version: 1\nsuite: demo\nfamily: {alpha: 1.0e-5}\ndefaults: {tier: block}")
+    with pytest.raises(GateConfigError, match="over 4 tests is below 1e-05"):
+        checking.means_of(small, registry, checking.tasks_of(small, registry))

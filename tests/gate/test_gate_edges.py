@@ -173,3 +173,13 @@ def test_swapped_sides_mirror_the_sign(lost, gained):
     assert [getattr(there, a) for a, _ in names] == pytest.approx([-getattr(back, b) for _, b in names])
     assert {"regressed": "improved"}.get(there.state, there.state) == back.state
     assert there.mde == back.mde
+
+
+def test_a_number_that_is_no_mean_of_its_items_is_not_judged_by_them():
+    base, other = pair()
+    told = replace(other, tasks={t: replace(m, value=0.1) for t, m in other.tasks.items()})
+    found = finding(judged(rules(), base, told))
+    assert found.state == "not_comparable"
+    assert "not the mean of its samples' scores" in found.reason
+    beyond = of(answers(50) * 7, answers(50) * 7)
+    assert finding(judged(rules(), *beyond)).state == "not_comparable"

@@ -110,7 +110,7 @@ def test_a_slow_drift_passes_the_previous_and_not_the_best(ground):
 def test_later_checkpoints_and_other_series_are_no_history(ground, registry):
     for name in ("ck-1", "ck-2", "ck-9", "stranger"):
         ground.measure(name)
-    found = Series.before(ground.store, store.read_run(ground.store / "ck-2").plan, registry)
+    found = Series.before(ground.store, store.read_run(ground.store / "ck-2").plan, registry, TASKS)
     assert [run.plan.run_id for run in found.earlier] == ["ck-1"]
 
 
@@ -120,7 +120,7 @@ def test_a_checkpoint_measured_again_is_not_its_own_predecessor(ground, registry
         ground.measure(f"run-{place}", label=f"ck-{place}", **{unit: 10**9 * place})
     plan = store.read_run(ground.store / "run-2").plan
     again = replace(plan, run_id="again", created="2999-01-01T00:00:00Z")
-    assert [run.plan.run_id for run in Series.before(ground.store, again, registry).earlier] == ["run-1"]
+    assert [run.plan.run_id for run in Series.before(ground.store, again, registry, TASKS).earlier] == ["run-1"]
 
 
 def test_the_noise_is_of_what_was_asked_alike(ground, registry):
@@ -128,11 +128,11 @@ def test_the_noise_is_of_what_was_asked_alike(ground, registry):
         ground.measure(f"ck-{step}", 0.05)
     last = store.read_run(ground.store / "ck-6")
     seen = snapshots.of_run(last, facts.read(ground.store), registry)
-    history = Series.before(ground.store, last.plan, registry).history([], seen)
+    history = Series.before(ground.store, last.plan, registry, TASKS).history([], seen)
     assert {t: len(points) for t, points in history.items()} == dict.fromkeys(TASKS, 5)
     other = replace(seen.tasks[TASKS[0]], fingerprint="another")
     changed = replace(seen, tasks=dict(seen.tasks) | {TASKS[0]: other})
-    assert set(Series.before(ground.store, last.plan, registry).history([], changed)) == {TASKS[1]}
+    assert set(Series.before(ground.store, last.plan, registry, TASKS).history([], changed)) == {TASKS[1]}
 
 
 def test_a_mean_of_checkpoints_that_were_asked_differently_is_not_measured(ground):
@@ -154,3 +154,21 @@ def test_a_composite_blocks_where_its_tasks_are_only_tracked(ground):
     ground.measure("part", tasks=TASKS)
     ground.promote()
     assert [ground.check(name, config).exit_code for name in ("good", "bad", "part")] == [0, 3, 5]
+
+
+def test_a_second_anchor_that_is_missing_leaves_the_first_in_force(pinned):
+    pinned.measure("bad", 0.4)
+    config = replace(SUITE, also=("pinned/release",), on_missing="warn")
+    report = pinned.check("bad", config)
+    assert report.exit_code == 3
+    assert any("no pinned/release" in note for note in report.notes)
+    assert pinned.check("good", config).exit_code == 0
+
+
+def test_a_smaller_run_of_a_checkpoint_does_not_hide_the_whole_one(ground):
+    ground.measure("ck-1")
+    ground.measure("small", tasks=TASKS[:1], label="ck-1", step=1)
+    ground.measure("ck-2", 0.4)
+    report = ground.check("ck-2", replace(SUITE, use="previous"))
+    assert report.exit_code == 3
+    assert report.anchors[0].run_id == "ck-1"

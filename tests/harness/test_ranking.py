@@ -267,6 +267,13 @@ def test_noise_is_a_sample_standard_deviation():
     assert (found.sd, found.slope, found.points) == (pytest.approx(np.std(level, ddof=1)), 0.0, 7)
 
 
+def test_one_crashed_checkpoint_is_no_noise():
+    level = [0.90, 0.91, 0.89, 0.90, 0.25, 0.91, 0.90, 0.89, 0.90, 0.91]
+    found = checkpoint_noise(range(10), level)
+    assert found.sd < 0.02
+    assert found.points == 10
+
+
 def test_only_the_last_checkpoints_count_in_whatever_order_they_come():
     rng = np.random.default_rng(21)
     y = np.r_[rng.normal(0, 5, 30), rng.normal(0, 0.01, 30)]
