@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -56,6 +57,11 @@ def until(holds, what):
         time.sleep(0.02)
 
 
+def heed_interrupts():
+    """What a script starts in its background ignores Ctrl-C, and all that it starts: not the watch that is tested."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Watching:
     """A watch that runs, and what it has said."""
 
@@ -67,6 +73,7 @@ class Watching:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_interrupts,
         )
         self.said = []
         self._reader = threading.Thread(target=self._read, daemon=True)
