@@ -63,7 +63,9 @@ def add_to(main: click.Group, friendly: Option, store_option: Option, tasks_dir:
         type=click.FloatRange(0),
         help="Seconds that a checkpoint must lie unchanged before it is measured.",
     )
-    @click.option("--once", is_flag=True, help="Look once, do what there is to do, end with the worst exit code of all.")
+    @click.option(
+        "--once", is_flag=True, help="Look once, do what there is to do, end with the worst exit code of all."
+    )
     @store_option
     @click.option("--limit", type=click.IntRange(min=1), help="A sample of N rows of each task (of each category).")
     @checkpoint_options
