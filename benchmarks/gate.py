@@ -30,7 +30,7 @@ from gate_rules import GATE, KEY, RULES, nemo_objections, objections
 from assay.harness import gate
 from assay.harness.gating import config as configs
 from assay.harness.gating import planning, snapshots
-from assay.harness.gating.types import REGRESSED, Config, History, Mean, Measured, Snapshot
+from assay.harness.gating.types import REGRESSED, UNMEASURED, Config, History, Mean, Measured, Snapshot
 from assay.tasks import datasets
 from assay.tasks.registry import Registry, open_registry
 from assay.tasks.spec import TaskSpec
@@ -154,7 +154,7 @@ def judged(bench: Bench, cell: Cell, rng: np.random.Generator) -> dict[str, froz
         today=TODAY,
         created="",
     )
-    if report.exit_code not in (0, REGRESSED) or any(f.state in gate.BROKEN for f in report.findings):
+    if report.exit_code not in (0, REGRESSED) or any(f.state in UNMEASURED for f in report.findings):
         raise SystemExit(f"the simulation is broken: {report.sentence}")
     found = objections(report) | nemo_objections(base, candidate, bench.categories)
     return {rule: frozenset(names) for rule, names in found.items()}

@@ -55,16 +55,8 @@ def add_to(main: click.Group, friendly: Option, store_option: Option, tasks_dir:
         os.environ["ASSAY_TASKS_DIRS"] = os.pathsep.join(str(d.resolve()) for d in tasks_dirs)
         click.echo(f"assay: the board of {store} at http://{host}:{port} (Ctrl-C ends it)", err=True)
         where = ("--server.port", str(port), "--server.address", host)
-        run = (
-            sys.executable,
-            "-P",
-            "-m",
-            "assay.leaderboard",
-            "run",
-            site.origin,
-            *where,
-        )  # -P: nothing of this folder
-        os.execv(sys.executable, run)  # noqa: S606
+        module = (sys.executable, "-P", "-m", "assay.leaderboard")  # -P: nothing of this folder
+        os.execv(sys.executable, (*module, "run", site.origin, *where))  # noqa: S606 - our own program
 
     @main.command()
     @click.option(

@@ -17,9 +17,11 @@ from assay.harness.comparing import Difference
 from assay.harness.gating import saying
 from assay.harness.gating.cases import Case, against
 from assay.harness.gating.types import (
+    EFFECTS,
     INCONCLUSIVE,
     NOT_MEASURED,
     REGRESSED,
+    UNMEASURED,
     Config,
     Effect,
     Finding,
@@ -36,18 +38,13 @@ from assay.harness.gating.types import (
 
 ROUNDING = 12
 """Decimals: a drop of exactly `min_effect` blocks, however its binary fraction ends."""
-BROKEN: tuple[State, ...] = ("not_comparable", "missing", "infra")
-"""States of what was not measured."""
-DECIDED: Mapping[State, str] = {s: s for s in ("inconclusive", "not_comparable", "missing")}
-"""States that the config's `verdicts` decide about."""
-OPEN: Mapping[State, Effect] = dict.fromkeys(("minor", "inconclusive", *BROKEN), "note")
-EFFECTS: Mapping[Tier, Mapping[State, Effect]] = {
+OPEN: Mapping[State, Effect] = dict.fromkeys(("minor", "inconclusive", *UNMEASURED), "note")
+TIERS: Mapping[Tier, Mapping[State, Effect]] = {
     "block": {"regressed": "fail", "minor": "warn", "infra": "fail"},
     "warn": {"regressed": "warn", **OPEN},
     "track": {"regressed": "note", **OPEN},
 }
-"""What a state does in a tier; nothing where it is not named."""
-ORDER: tuple[Effect, ...] = ("fail", "warn", "note", "pass")
+"""What a state does in a tier, where no `verdicts` of the config say it; nothing where it is not named."""
 
 
 def decide(
@@ -82,7 +79,7 @@ def decide(
         found = _finding(config, case, p_worse, p_better, noise, config.alpha / max(1, tests))
         findings.append(_effected(config, found, today))
     verdict, code = _verdict(findings)
-    findings.sort(key=lambda f: (ORDER.index(f.effect), f.kind != "composite"))
+    findings.sort(key=lambda f: (EFFECTS.index(f.effect), f.kind != "composite"))
     return Report(
         gate=config.name,
         verdict=verdict,
@@ -122,7 +119,7 @@ def _side(s: Snapshot) -> Side:
 def _adjusted(cases: Sequence[Case], side: Literal["p_worse", "p_better"]) -> list[float | None]:
     """Holm's adjusted p of each case, within its tier."""
     found: dict[str, float | None] = {}
-    for tier in EFFECTS:
+    for tier in TIERS:
         found |= multiplicity.holm({str(i): c.p(side) for i, c in enumerate(cases) if c.rule.tier == tier})
     return [found[str(i)] for i in range(len(cases))]
 
@@ -194,11 +191,11 @@ def _state(
 
 def _effected(config: Config, f: Finding, today: date) -> Finding:
     """With what it does to the build. A waiver is for a fault of the model, never for one of the measurement."""
-    effect = EFFECTS[f.tier].get(f.state, "pass")
-    if f.tier == "block" and f.state in DECIDED:
-        effect = config.verdicts[DECIDED[f.state]]
+    effect = TIERS[f.tier].get(f.state, "pass")
+    if f.tier == "block":
+        effect = config.verdicts.get(f.state, effect)
     waiver = next((w for w in config.waivers if w.covers(f.name, today)), None)
-    if waiver and f.state not in BROKEN and effect in ("fail", "warn"):
+    if waiver and f.state not in UNMEASURED and effect in ("fail", "warn"):
         return replace(f, effect="note", waived=saying.waived(waiver))
     return replace(f, effect=effect)
 
@@ -206,10 +203,10 @@ def _effected(config: Config, f: Finding, today: date) -> Finding:
 def _verdict(findings: Sequence[Finding]) -> tuple[Verdict, int]:
     """The worst of what blocks; a proven regression counts more than what could not be measured beside it."""
     failing = {f.state for f in findings if f.effect == "fail"}
-    tested = any(f.tier == "block" and f.state not in BROKEN and f.p is not None for f in findings)
+    tested = any(f.tier == "block" and f.state not in UNMEASURED and f.p is not None for f in findings)
     if "regressed" in failing:
         return "regressed", REGRESSED
-    if failing.intersection(BROKEN) or not tested:
+    if failing & UNMEASURED or not tested:
         return "not_measured", NOT_MEASURED
     return ("inconclusive", INCONCLUSIVE) if failing else ("pass", 0)
 

@@ -96,16 +96,14 @@ def find_run(store: Path, name: str) -> Path:
     Raises:
         StoreError: none or several match.
     """
-    if (Path(name) / "plan.json").is_file():
-        return Path(name)
+    for place in (Path(name), store / name):
+        if (place / "plan.json").is_file():
+            return place
     runs = list_runs(store)
-    if (store / name / "plan.json").is_file():
-        return store / name
     found = runs[-1:] if name == "latest" else [r for r in runs if r.name.startswith(name)]
     if len(found) != 1:
-        raise StoreError(
-            f"{len(found) or 'no'} run{'s' * bool(found)} in {store} called '{name}'; see: assay runs --store {store}"
-        )
+        what = "no run" if not found else f"{len(found)} runs"
+        raise StoreError(f"{what} in {store} called '{name}'; see: assay runs --store {store}")
     return found[0]
 
 

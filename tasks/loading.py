@@ -138,10 +138,16 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 def _adapter(cls: type[Any]) -> TypeAdapter[Any]:
     if cls not in _ADAPTERS:
-        for part in (Baseline, Rebuilt, Data, Cluster, Code, LmEval, Draws, TaskSpec, Suite, Composite):
-            setattr(part, "__pydantic_config__", ConfigDict(extra="forbid", strict=True))  # noqa: B010
-        _ADAPTERS[cls] = TypeAdapter(cls)
+        parts = (Baseline, Rebuilt, Data, Cluster, Code, LmEval, Draws, TaskSpec, Suite, Composite)
+        _ADAPTERS[cls] = strict_adapter(cls, parts)
     return _ADAPTERS[cls]
+
+
+def strict_adapter(cls: type[Any], parts: Iterable[type[Any]]) -> TypeAdapter[Any]:
+    """A reader of a dataclass that refuses unknown keys and other types, in each of its parts too."""
+    for part in parts:
+        setattr(part, "__pydantic_config__", ConfigDict(extra="forbid", strict=True))  # noqa: B010 - no field of theirs
+    return TypeAdapter(cls)
 
 
 def plain_yaml(path: Path) -> tuple[Any, Lines]:

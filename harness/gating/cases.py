@@ -126,15 +126,11 @@ def _composite(config: Config, anchor: Snapshot, mean: Mean, found: Mapping[str,
         rule=rule,
         wide=_as_one(whole, list(wide.values())),
         narrow=_as_one(composing.composite_difference(narrow, mean.baselines, mean.kin), list(narrow.values())),
-        base=_centred({t: c.base or 0.0 for t, c in parts.items()}, mean),
-        value=_centred({t: c.value or 0.0 for t, c in parts.items()}, mean),
+        base=mean.of({t: c.base or 0.0 for t, c in parts.items()}),
+        value=mean.of({t: c.value or 0.0 for t, c in parts.items()}),
         doubt=next((c.doubt for c in parts.values() if c.doubt), ""),
         shares=dict(sorted(whole.shares.items(), key=lambda kv: -kv[1])[:SHARES]),
     )
-
-
-def _centred(values: Mapping[str, float], mean: Mean) -> float:
-    return sum((v - mean.baselines[t]) / (1 - mean.baselines[t]) for t, v in values.items()) / len(values)
 
 
 def _as_one(whole: composing.CompositeDifference, of: Sequence[Difference]) -> Difference:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt, MinLen
-from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from assay.harness.gating.types import Config, Mode, Rule, Tier, Waiver
-from assay.tasks.loading import nearest, plain_yaml
+from assay.tasks.loading import nearest, plain_yaml, strict_adapter
 from assay.tasks.types import UserError
 
 FILE = Path("gate.yaml")
@@ -135,9 +135,7 @@ def load(path: Path) -> Config:
 
 @cache
 def _adapter() -> TypeAdapter[_Gate]:
-    for part in PARTS:
-        setattr(part, "__pydantic_config__", ConfigDict(extra="forbid", strict=True))  # noqa: B010
-    return TypeAdapter(_Gate)
+    return strict_adapter(_Gate, PARTS)
 
 
 def _explained(fault: Any, at: tuple[Any, ...]) -> str:

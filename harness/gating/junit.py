@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from assay.harness.gating import wording
-from assay.harness.gating.types import Finding, Report
+from assay.harness.gating.types import UNMEASURED, Finding, Report
 from assay.harness.gating.wording import line, name
 
 
@@ -74,7 +74,7 @@ def _case(report: Report, f: Finding, strict: bool) -> ET.Element:
 def _outcome(f: Finding, strict: bool) -> str:
     """The element that a case carries; "" where it passes."""
     fails = f.effect == "fail"
-    if f.state in wording.UNMEASURED:
+    if f.state in UNMEASURED:
         return "error" if fails else "skipped"
     if f.state == "inconclusive":
         return "failure" if fails or (strict and f.tier == "block") else "skipped"

@@ -76,12 +76,12 @@ def _alone(config: Config, of: Measured) -> tuple[State | None, str]:
     known = of.scores[~np.isnan(of.scores)]
     if not len(known):
         return "not_comparable", "has no item with a score"
-    whole = of.value is not None and len(known) == len(of.scores)
+    off = abs(of.value - mean_of(of)) if of.value is not None and len(known) == len(of.scores) else 0.0
     faults = {
         "has an item twice": len(set(of.ids)) != len(of.ids),
         "is better when it is lower, no share of right answers": not of.higher_is_better,
         "has scores that are no shares between 0 and 1": bool(known.min() < 0 or known.max() > 1),
-        "has a number that is not the mean of its samples' scores": whole and abs(of.value - mean_of(of)) > SAME,  # type: ignore[operator]
+        "has a number that is not the mean of its samples' scores": off > SAME,
     }
     why = next((fault for fault, true in faults.items() if true), "")
     return ("not_comparable", why) if why else (None, "")

@@ -8,16 +8,11 @@ from dataclasses import asdict
 from datetime import date
 
 from assay.harness import fingerprint
-from assay.harness.comparing import FEW_FLIPS, FEW_ITEMS
 from assay.harness.gating.types import Config, Finding, Snapshot, Verdict, Waiver
+from assay.harness.pairwise import UNDECIDED
 
 LISTED = 5
-WHY = {
-    "too few items": f"fewer than {FEW_ITEMS} items: not tested",
-    "one cluster": "all items are of one cluster: not tested",
-    "too few flips to decide": f"fewer than {FEW_FLIPS} answers changed: too few to decide",
-    "identical answers": "identical answers on every item",
-}
+WHY = UNDECIDED | {"identical answers": "identical answers on every item"}
 
 
 def listed(names: Sequence[str]) -> str:

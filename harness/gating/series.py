@@ -73,8 +73,7 @@ class Series:
             values = {t: r.value for t, r in alike.items() if r.value is not None}
             for mean in means:
                 if mean.baselines.keys() <= values.keys():
-                    centred = [(values[t] - b) / (1 - b) for t, b in mean.baselines.items()]
-                    values[mean.name] = sum(centred) / len(centred)
+                    values[mean.name] = mean.of(values)
             for name, value in values.items():
                 found.setdefault(name, []).append((_place(run.plan), value))
         return found

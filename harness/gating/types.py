@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -25,6 +25,10 @@ State: TypeAlias = Literal[
 ]
 Effect: TypeAlias = Literal["fail", "warn", "note", "pass"]
 """What a finding does to the build."""
+EFFECTS: tuple[Effect, ...] = get_args(Effect)
+"""The worst first."""
+UNMEASURED: frozenset[State] = frozenset({"not_comparable", "missing", "infra"})
+"""States of what could not be judged."""
 Verdict: TypeAlias = Literal["pass", "regressed", "inconclusive", "not_measured"]
 
 REGRESSED, INCONCLUSIVE, NOT_MEASURED = 3, 4, 5
@@ -177,6 +181,10 @@ class Mean:
     name: str
     baselines: Mapping[str, float]
     kin: Mapping[str, str]
+
+    def of(self, scores: Mapping[str, float]) -> float:
+        """The composite of tasks' scores; each of its tasks must be there."""
+        return sum((scores[t] - b) / (1 - b) for t, b in self.baselines.items()) / len(self.baselines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

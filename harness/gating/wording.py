@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeGuard
 
-from assay.harness.gating.types import Effect, Finding, Report, Side, State, Verdict
+from assay.harness.gating.types import EFFECTS, Finding, Report, Side, State, Verdict
 
 STATES: Mapping[State, tuple[str, str]] = {
     "infra": ("!", "machine faults"),
@@ -28,8 +28,6 @@ VERDICTS: Mapping[Verdict, tuple[str, str]] = {
     "inconclusive": ("?", "inconclusive"),
     "not_measured": ("!", "not measured"),
 }
-EFFECTS: tuple[Effect, ...] = ("fail", "warn", "note", "pass")
-UNMEASURED: frozenset[State] = frozenset({"not_comparable", "missing", "infra"})
 HEADS = ("state", "δ", "95 % interval", "Holm p", "MDE", "lost / gained of n")
 """Of the columns that `cells` fills."""
 NONE = "–"

@@ -12,11 +12,6 @@ from tests.gate.promoted import FILES, kept, made, promoted, task
 from tests.leaderboard.stores import measured
 
 
-@pytest.fixture
-def run(tmp_path, registry):
-    return measured(tmp_path / "runs", registry, "one", model="corrupted:0.3", step=7, label="step-7")
-
-
 @pytest.mark.parametrize("file", FILES)
 def test_any_flipped_bit_is_noticed(file, run, tmp_path):
     path = promoted(run, tmp_path) / file

@@ -14,11 +14,6 @@ from tests.gate.promoted import FILES, WHEN, kept, made, promoted, same, snapsho
 from tests.leaderboard.stores import measured
 
 
-@pytest.fixture
-def run(tmp_path, registry):
-    return measured(tmp_path / "runs", registry, "one", model="corrupted:0.3", step=7, label="step-7")
-
-
 def test_a_measured_run_comes_back_as_it_was(run, tmp_path):
     path = promoted(run, tmp_path / "baselines")
     assert path == tmp_path / "baselines" / "main"

@@ -19,11 +19,6 @@ from tests.gate.promoted import made, promoted, same, snapshot_of, task
 from tests.leaderboard.stores import measured
 
 
-@pytest.fixture
-def run(tmp_path, registry):
-    return measured(tmp_path / "runs", registry, "one", model="corrupted:0.3", step=7, label="step-7")
-
-
 def test_promoting_again_replaces_what_was_there(run, registry, tmp_path):
     promoted(run, tmp_path)
     other = measured(tmp_path / "runs", registry, "two", model="oracle")

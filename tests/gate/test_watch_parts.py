@@ -13,19 +13,6 @@ from tests.leaderboard import gated
 
 
 @pytest.fixture
-def series(reference):
-    """Real checkpoints of one training run."""
-    return reference / "parity/checkpoints/series-a"
-
-
-@pytest.fixture
-def ckpts(tmp_path):
-    folder = tmp_path / "ckpts"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
 def whole(series, tmp_path):
     """A checkpoint that is all there."""
     return copy(series / "step-000100", tmp_path / "step-000100")

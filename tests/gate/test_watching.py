@@ -27,19 +27,6 @@ with open(sys.argv[1], "a") as out:
 QUICK = ("--limit", "4", "--device", "cpu", "--offline", "--store", "runs", "--poll", "0.1", "--settle", "0.4")
 
 
-@pytest.fixture
-def series(reference):
-    """Real checkpoints of one training run."""
-    return reference / "parity/checkpoints/series-a"
-
-
-@pytest.fixture
-def ckpts(tmp_path):
-    folder = tmp_path / "ckpts"
-    folder.mkdir()
-    return folder
-
-
 def unreadable(folder):
     """Whole, but no model that anybody knows."""
     config = json.loads((folder / "config.json").read_text())
