@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from assay.harness.backends.base import Backend, Usage
 from assay.harness.records import TaskResult
@@ -82,6 +83,32 @@ def used(backend: Backend) -> Usage | None:
     return usage if isinstance(usage, Usage) else None
 
 
+@runtime_checkable
+class Scoring(Protocol):
+    """A backend that says how it scores log-likelihoods and what that takes: `hf:`."""
+
+    @property
+    def work(self) -> Mapping[str, int]:
+        """Tokens so far, by the names they have in a task's `usage`."""
+        ...
+
+    @property
+    def fallback(self) -> str:
+        """How it scores, and why, where that is not its best way; or ""."""
+        ...
+
+
+def worked(backend: Backend, before: Mapping[str, float]) -> dict[str, float]:
+    """Tokens of log-likelihoods since this said `before`, or {}; what was not counted is left out."""
+    now = backend.work if isinstance(backend, Scoring) else {}
+    return {k: float(n - before.get(k, 0)) for k, n in now.items() if n > before.get(k, 0)}
+
+
+def fallback(backend: Backend, work: Mapping[str, float]) -> str:
+    """What a task's record says of how it was scored, where the model could not be asked the best way."""
+    return backend.fallback if work and isinstance(backend, Scoring) else ""
+
+
 def shares(
     documents: Sequence[Document], responses: Sequence[Sequence[Response]], before: Usage | None, after: Usage | None
 ) -> list[tuple[int, int]]:
@@ -105,7 +132,7 @@ def _written(responses: Sequence[Response]) -> int:
     return sum(r.tokens for r in responses if isinstance(r, Generation))
 
 
-def usage(answers: Iterable[Answer], sandbox_s: float, price: Price) -> Mapping[str, float]:
+def usage(answers: Iterable[Answer], sandbox_s: float, price: Price) -> dict[str, float]:
     """A task's account for its record."""
     known = list(answers)
     tokens_in, tokens_out = sum(a.tokens_in for a in known), sum(a.tokens_out for a in known)

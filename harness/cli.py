@@ -271,7 +271,7 @@ def preview(task: str, doc: str, model: str, offline: bool, tasks_dirs: Sequence
     commands.preview(open_registry(tasks_dirs), task, doc, backend, as_json)
 
 
-cli_data.add_to(main, _friendly, as_json, tasks_dir, store_option)
+cli_data.add_to(main, _friendly, as_json, tasks_dir, store_option, offline_option)
 cli_sandbox.add_to(main, _friendly, as_json, runtime_option)
 cli_exchange.add_to(main, _friendly, store_option, tasks_dir)
 cli_board.add_to(main, _friendly, store_option, tasks_dir)

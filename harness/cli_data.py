@@ -11,12 +11,15 @@ from typing import Any
 
 import click
 
+from assay.harness import cli_models, exits
 from assay.tasks.registry import Registry, open_registry
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Option, store_option: Option) -> None:
+def add_to(
+    main: click.Group, friendly: Option, as_json: Option, tasks_dir: Option, store_option: Option, offline: Option
+) -> None:
     """Add the commands to the program, with the options that it shares with the other commands."""
 
     @main.group()
@@ -45,21 +48,45 @@ def add_to(main: click.Group, friendly: Option, as_json: Option, tasks_dir: Opti
         sys.exit(commands_data.fetch(_chosen(open_registry(tasks_dirs), names)))
 
     @main.command()
+    @click.option(
+        "--numerics",
+        "model",
+        metavar="MODEL",
+        help="Measure instead how much this hf: model's scores depend on how requests are packed.",
+    )
+    @cli_models.dtype
+    @cli_models.device
+    @offline
     @store_option
     @tasks_dir
     @as_json
     @friendly
-    def doctor(store: Path, tasks_dirs: Sequence[Path], as_json: bool) -> None:
-        """What works on this machine, and what to do about the rest."""
+    def doctor(model: str | None, store: Path, tasks_dirs: Sequence[Path], as_json: bool, **how: Any) -> None:
+        """What works on this machine, and what to do about the rest.
+
+        --numerics asks a model in float32, in bfloat16 and in --dtype; exit code 1 when ways of asking differ by more
+        than the dtype's rounding explains.
+        """
         from assay.harness import doctor as doctors
         from assay.harness import views
 
+        if model:
+            sys.exit(_numerics(model, how, as_json))
         findings = list(doctors.examine(open_registry(tasks_dirs), store))
         if as_json:
             click.echo(json.dumps([asdict(f) for f in findings], indent=1, ensure_ascii=False))
         else:
             rows = (("ok" if f.ok else "NO", f.what, f.found, f.remedy) for f in findings)
             click.echo(views.columns(("", "what", "found", "remedy"), rows))
+
+
+def _numerics(model: str, how: dict[str, Any], as_json: bool) -> int:
+    from assay.harness import numerics
+    from assay.harness.backends.base import ModelOptions
+
+    found = numerics.measure(model, ModelOptions(**how))
+    click.echo(json.dumps([asdict(x) | {"ok": x.ok} for x in found], indent=1) if as_json else numerics.table(found))
+    return exits.OK if all(x.ok for x in found) else exits.BUG
 
 
 def _chosen(registry: Registry, names: Sequence[str]) -> list[Any]:

@@ -7,16 +7,18 @@ from typing import Any
 
 import click
 
+device = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, ...")
+dtype = click.option(
+    "--dtype",
+    default="float32",
+    show_default=True,
+    type=click.Choice(["float32", "bfloat16", "float16", "auto"]),
+    help="Of the weights in memory. Published DCLM numbers are float32.",
+)
 CHECKPOINT = (
     click.option("--batch-size", default="auto", show_default=True, help="Sequences in a forward pass, or auto."),
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, ..."),
-    click.option(
-        "--dtype",
-        default="float32",
-        show_default=True,
-        type=click.Choice(["float32", "bfloat16", "float16", "auto"]),
-        help="Of the weights in memory. Published DCLM numbers are float32.",
-    ),
+    device,
+    dtype,
     click.option("--n", default=1, show_default=True, type=click.IntRange(1), help="Code: answers to each problem."),
     click.option("--temperature", default=0.0, show_default=True, type=click.FloatRange(0), help="Code: 0 is greedy."),
     click.option("--top-p", default=0.95, show_default=True, type=click.FloatRange(0, 1, min_open=True), help="Code."),
@@ -28,6 +30,9 @@ CHECKPOINT = (
     click.option("--tokenizer", default="", help="Folder or Hub name, instead of the checkpoint's own; checked."),
     click.option(
         "--strip-reasoning", default="", metavar="MARK", help="The answer begins after the last MARK: '</think>', say."
+    ),
+    click.option(
+        "--deterministic", is_flag=True, help="No score depends on what else is asked; slower. hf: and fakes."
     ),
 )
 """Of any model; all that decides a checkpoint's answers."""

@@ -102,7 +102,7 @@ def _watch(options: dict[str, Any], given: dict[str, tuple[str, ...]]) -> Watch:
         raise UserError("say what to measure: --suite NAME (see: assay list suites), or --gate FILE, which names one")
     specs = session.with_draws(open_registry(options["tasks_dirs"]).select(names), session.parse_draws(options))
     docs = session.parse_docs(None, options["limit"])
-    decides = ("dtype", "offline", "tokenizer", "strip_reasoning")
+    decides = ("dtype", "offline", "tokenizer", "strip_reasoning", "deterministic")
     how = ModelOptions(**{name: options[name] for name in decides})
 
     def plan(folder: Path) -> Plan:

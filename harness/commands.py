@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from assay.harness import accounting, exits, runner, session, store, views
+from assay.harness import accounting, ahead, exits, runner, session, store, views
 from assay.harness.accounting import Budget
 from assay.harness.backends.base import Backend, BackendError, ModelOptions, open_backend
 from assay.harness.backends.kept import Kept
@@ -72,14 +73,19 @@ def run(names: Sequence[str], models: Sequence[str], options: Mapping[str, Any])
     with Grading(cells=options["cells"], runtime=options["runtime"]) as grading:
         means = runner.Means(grading, Rendered(CACHED_IDS if len(planned) > 1 else 0), _budget(options))
         while planned:
+            ref = planned[0][0].ref
+            once = cache(partial(ahead.prepare_next, planned, specs, docs, options))
             with _going_on(failed, alone=len(refs) == 1):
-                backend, plan = planned.pop(0)
                 try:
-                    finished.append(_run_one(registry, specs, docs, backend, plan, options, means))
+                    finished.append(
+                        _run_one(registry, specs, docs, *planned.pop(0), options, replace(means, loaded=once))
+                    )
                 except accounting.BudgetSpent as spent:
-                    failed += [f"{backend.ref}: {spent}", *(f"{b.ref}: not begun" for b, _ in planned)]
+                    failed += [f"{ref}: {spent}", *(f"{b.ref}: not begun" for b, _ in planned)]
                     break
-            gc.collect()  # a checkpoint's weights must be gone before the next one's are loaded
+            # A checkpoint's weights must be gone from the device before the next one's are put there: here nothing
+            # holds its backend any more. Host memory may hold the next one's already, and no third.
+            gc.collect()
     if finished:
         click.echo(views.run(finished[0]) if len(refs) == 1 else views.series(finished))
     for r in finished:
@@ -108,6 +114,7 @@ def _checked(options: Mapping[str, Any], refs: Sequence[str]) -> tuple[DocRange,
         offline=options["offline"],
         tokenizer=options["tokenizer"],
         strip_reasoning=options["strip_reasoning"],
+        deterministic=options["deterministic"],
         concurrency=options["concurrency"],
         timeout_s=options["timeout"],
         retries=options["retries"],

@@ -42,6 +42,17 @@ class Journal:
         Raises:
             StoreError: a whole line was changed on disk.
         """
+        shards, good = self._read()
+        if self.path.is_file() and good < self.path.stat().st_size:
+            os.truncate(self.path, good)
+        return shards
+
+    def peek(self) -> dict[int, list[Answer]]:
+        """The same, of a journal that another process may be writing: the file stays as it is."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[dict[int, list[Answer]], int]:
+        """The shards, and the bytes of their lines."""
         shards: dict[int, list[Answer]] = {}
         good = 0
         for line in self._lines():
@@ -49,11 +60,10 @@ class Journal:
             if shard is None:
                 if line.endswith(b"\n"):
                     raise StoreError(f"{self.path}: changed on disk: a line fails its sha256; use --fresh")
-                os.truncate(self.path, good)
                 break
             good += len(line)
             shards[shard[0]] = shard[1]
-        return shards
+        return shards, good
 
     def _lines(self) -> Iterator[bytes]:
         if self.path.is_file():

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from assay.harness import fingerprint
 from assay.tasks.types import Answer, Generation, Likelihood, Response, Sample, Score
 
 SCHEMA_VERSION = 3
@@ -21,6 +22,8 @@ TaskStatus = Literal["ok", "partial", "no_data", "incomplete", "constant_scorer"
 """Only `ok` and `partial` have a value. `partial`: the answers cover a part of the task, and that part is scored.
 `incomplete`: a sample met an infra_error; run again. `constant_scorer`: every option of every document tied, so the
 number would be the tie rule's, not the model's (PARITY D 6)."""
+FINAL = ("ok", "partial", "constant_scorer")
+"""A task with one of these is measured; with any other it is done again, from what its journal has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,12 @@ class TaskResult:
         centred_v1, centred_v2: 0 at the baseline, 1 at perfect.
         counts: samples per status. truncated: samples whose context lost its left end.
         groups: value and n per category.
-        wall_s: seconds loading the model (once a run), rendering, in the model, waiting for grades, everything else.
+        wall_s: seconds waiting for the model (once a run), rendering, in the model, waiting for grades, the rest.
         metrics: further numbers by name: `pass@k`, `base pass@1`, `verified pass@1`; lm-eval's `metric,filter`.
         checker: who judged, for code: checker, dataset, image digest and cell; part of the fingerprint.
-        usage: tokens in and out of the model, seconds of programs in the sandbox, estimated cost in US dollars.
+        usage: tokens in and out of the model, seconds of programs in the sandbox, estimated cost in US dollars; of
+            log-likelihoods on `hf:` `tokens_asked` (each request alone), `tokens_unique` (without any that are shared)
+            and `tokens_forwarded`, in the session that finished the task: what an earlier one answered is not in them.
         message: what is wrong and what to do, when there is no value; how the data deviates, when it does.
     """
 
@@ -101,6 +106,10 @@ class TaskResult:
     message: str = ""
     higher_is_better: bool = True
     usage: Mapping[str, float] = field(default_factory=dict)
+
+    def is_final(self, planned: str) -> bool:
+        """Whether it stands under a plan that gives the task this fingerprint; if not, the task is done again."""
+        return self.status in FINAL and self.fingerprint == fingerprint.graded(planned, self.checker)
 
 
 SAMPLES = pa.schema(

@@ -43,6 +43,8 @@ class Means:
     cache: Rendered = field(default_factory=Rendered)
     budget: Budget = field(default_factory=Budget)
     progress: Progress = lambda *_: None
+    loaded: Callable[[], None] = lambda: None
+    """Called whenever the model that is measured has been loaded, and is about to be asked."""
 
 
 def run(
@@ -112,15 +114,16 @@ def run_task(spec: TaskSpec, docs: DocRange, backend: Backend, out: RunWriter, m
     if covered is not None and not shards:
         raise BackendError(f"task '{spec.name}': {backend.ref} has no answer to any of the problems asked for")
     journal = out.journal(spec.name)
-    answered = {n: a for n, a in journal.answered().items() if not any(map(_unusable, a))}
+    answered = usable(journal.answered())
     total, done = sum(len(s.prompts) for s in shards), 0
     fitted = _fit_to_model(spec, backend)
     marking = _marking(spec, loaded, [p.sample.doc_id for s in shards for p in s.prompts], means.grading)
     means.budget.charge(a for known in answered.values() for a in known)
+    before = accounting.worked(backend, {})
     for shard in shards:
         if shard.number not in answered:
             means.budget.demand()
-            answered[shard.number] = _ask(fitted, shard, backend, means.cache, clock)
+            answered[shard.number] = _ask(fitted, shard, backend, means, clock)
             journal.keep(shard.number, answered[shard.number])
             means.budget.charge(answered[shard.number])
         _demand_own(out, spec, shard, answered[shard.number])
@@ -139,7 +142,11 @@ def run_task(spec: TaskSpec, docs: DocRange, backend: Backend, out: RunWriter, m
     clock.lap("grading")
     result = _covering(spec, marking.result([p.group for p in parts]), docs, parts, covered)
     clock.lap("other")
-    notes = [result.message, loaded.note and f"data: {loaded.note}", _fit_note(spec, fitted)]
+    work = accounting.worked(backend, before)
+    notes = [
+        *(result.message, loaded.note and f"data: {loaded.note}", _fit_note(spec, fitted)),
+        accounting.fallback(backend, work),
+    ]
     result = dataclasses.replace(
         result,
         fingerprint=fingerprint.graded(planned, result.checker),
@@ -148,7 +155,8 @@ def run_task(spec: TaskSpec, docs: DocRange, backend: Backend, out: RunWriter, m
             (a for known in answered.values() for a in known),
             sum(score.run_s or 0.0 for (_, _, score), _ in marks),
             means.budget.price,
-        ),
+        )
+        | work,
         message="; ".join(n for n in notes if n),
     )
     return out.finish_task(result, table)
@@ -215,15 +223,17 @@ def _shards(
             number += 1
 
 
-def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, cache: Rendered, clock: Clock) -> list[Answer]:
+def _ask(spec: TaskSpec, shard: _Shard, backend: Backend, means: Means, clock: Clock) -> list[Answer]:
     clock.lap("other")
     backend.load()
     clock.lap("load")
+    means.loaded()
+    clock.lap("other")
     tokenizer = backend.tokenizer
     key = (tokenizer.identity, fingerprint.digest(dataclasses.astuple(spec)))
-    limit = cache.max_new_tokens(key, spec, shard.part, tokenizer)
+    limit = means.cache.max_new_tokens(key, spec, shard.part, tokenizer)
     asked = fingerprint.digest([key[1], *(p.sample.doc_id for p in shard.prompts)])  # two replay files may differ
-    documents = cache.get(
+    documents = means.cache.get(
         (key[0], asked, shard.number), lambda: list(render.tokenise(spec, shard.prompts, tokenizer, limit))
     )
     hashes = [fingerprint.request(d) for d in documents]
@@ -270,9 +280,9 @@ def _formed(response: Response, document: Document) -> Response:
     return response
 
 
-def _unusable(answer: Answer) -> bool:
-    """An answer that would be an infra error: asked again on resume."""
-    return bool(answer.fault) or any(map(scorers.broken, answer.responses))
+def usable(shards: Mapping[int, list[Answer]]) -> dict[int, list[Answer]]:
+    """Shards without an answer that would be an infra error: the others are asked again on resume."""
+    return {n: a for n, a in shards.items() if not any(x.fault or any(map(scorers.broken, x.responses)) for x in a)}
 
 
 def _fit_to_model(spec: TaskSpec, backend: Backend) -> TaskSpec:

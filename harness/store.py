@@ -36,6 +36,7 @@ from assay.harness.files import (
 )
 from assay.harness.journal import Journal
 from assay.harness.records import (
+    FINAL,
     READABLE,
     SCHEMA_VERSION,
     Plan,
@@ -46,8 +47,6 @@ from assay.harness.records import (
 )
 
 LOCK = ".lock"
-FINAL = ("ok", "partial", "constant_scorer")
-"""A task with one of these is measured; with any other it is done again, from what its journal has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +221,7 @@ class RunWriter:
     def result(self, task: str) -> TaskResult | None:
         """The task's result when it is final; a task that lacked data or met infra errors is done again."""
         found = self._results.get(task)
-        if found is None or found.status not in FINAL:
-            return None
-        return found if found.fingerprint == fingerprint.graded(self.plan.tasks[task], found.checker) else None
+        return found if found is not None and found.is_final(self.plan.tasks[task]) else None
 
     @property
     def complete(self) -> bool:

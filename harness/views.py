@@ -94,7 +94,20 @@ def account(results: Iterable[TaskResult]) -> str:
     parts = [f"{total['tokens_in']:,.0f} tokens in, {total['tokens_out']:,.0f} out", f"model {spent['model']:.1f} s"]
     parts += [f"loading {spent['load']:.1f} s", f"assay {ours:.1f} s"]
     parts += [f"programs {total['sandbox_s']:.1f} s in the sandbox"] if total["sandbox_s"] else []
+    parts += _shared(known)
     return "; ".join(parts + ([f"about ${total['cost_usd']:.4f}"] if total["cost_usd"] else []))
+
+
+def _shared(results: Sequence[TaskResult]) -> list[str]:
+    """What sharing prefixes saved, of tasks whose log-likelihoods were counted."""
+    total = {k: sum(x.usage.get(f"tokens_{k}", 0.0) for x in results) for k in ("asked", "unique", "forwarded")}
+    if not total["forwarded"]:
+        return []
+    unique = f", {total['unique']:,.0f} of them unique" if total["unique"] else ""
+    saved = total["asked"] / total["forwarded"]
+    return [
+        f"{total['asked']:,.0f} tokens scored{unique}, by forwarding {total['forwarded']:,.0f}: {saved:.1f} times fewer"
+    ]
 
 
 def _metric(name: str) -> tuple[str, str]:

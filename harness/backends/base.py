@@ -49,6 +49,7 @@ class ModelOptions:
         offline: never touch the network.
         tokenizer: folder or Hub name of the tokenizer to use instead of the checkpoint's; "" is its own.
         strip_reasoning: what ends a model's reasoning: the answer begins after its last occurrence; "" keeps all.
+        deterministic: no answer depends, even in its last digits, on what else is asked.
         concurrency: requests an endpoint works on at a time.
         timeout_s: most seconds that one request to an endpoint may take, answer included.
         retries: how often a request that failed for a passing reason is sent again.
@@ -60,6 +61,7 @@ class ModelOptions:
     offline: bool = False
     tokenizer: str = ""
     strip_reasoning: str = ""
+    deterministic: bool = False
     concurrency: int = 8
     timeout_s: float = 300.0
     retries: int = 6
@@ -171,6 +173,15 @@ class Backend(Protocol):
         Raises:
             BackendError: the model can't be loaded or asked.
         """
+        ...
+
+
+@runtime_checkable
+class Preparable(Protocol):
+    """A backend that can be made ready while another is asked: `hf:`, whose weights are read into host memory."""
+
+    def prepare(self, available: int) -> None:
+        """Begin, if so many bytes of host memory leave room; return at once. `load` waits, and raises what failed."""
         ...
 
 

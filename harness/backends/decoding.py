@@ -5,42 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from assay.tasks.types import Greedy, Sampled
+from assay.tasks.types import Sampled
 
 
-class NanWatch:
-    """A logits processor that changes nothing and remembers which rows met a NaN: argmax would call it token 0."""
+class Draw:
+    """Turns one answer's argmax into a draw: adds Gumbel noise after temperature and top-p (Gumbel-max)."""
 
-    def __init__(self) -> None:
-        self.rows: Any = None
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Look at one step's logits, [rows, vocabulary]."""
-        found = scores.isnan().any(dim=-1)
-        self.rows = found if self.rows is None else self.rows | found
-        return scores
-
-
-class Drawing:
-    """A logits processor that turns argmax into a draw: adds Gumbel noise after temperature and top-p (Gumbel-max)."""
-
-    def __init__(self, batch: Sequence[Greedy]) -> None:
+    def __init__(self, request: Sampled) -> None:
         import torch
 
-        self._rows = [(r, torch.Generator().manual_seed(r.seed)) if isinstance(r, Sampled) else None for r in batch]
+        self._request = request
+        self._generator = torch.Generator().manual_seed(request.seed)
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Perturb one step's logits, [rows, vocabulary], in float32; greedy rows are left alone."""
+    def __call__(self, logits: Any) -> Any:
+        """Perturb one step's logits, float32 [vocabulary]."""
         import torch
 
-        scores = scores.float()
-        for i, row in enumerate(self._rows):
-            if row is not None:
-                request, generator = row
-                logits = _top_p(scores[i] / request.temperature, request.top_p)
-                uniform = torch.rand(logits.shape, generator=generator).clamp_min(1e-20).to(logits.device)
-                scores[i] = logits - (-uniform.log()).log()
-        return scores
+        logits = _top_p(logits / self._request.temperature, self._request.top_p)
+        uniform = torch.rand(logits.shape, generator=self._generator).clamp_min(1e-20).to(logits.device)
+        return logits - (-uniform.log()).log()
 
 
 def _top_p(logits: Any, top_p: float) -> Any:

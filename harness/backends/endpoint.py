@@ -17,7 +17,7 @@ from assay.harness.backends import loading
 from assay.harness.backends.base import NEVER_CUT, BackendError, ModelOptions, Reference
 from assay.harness.backends.checkpoint import TOKENIZER, TOKENIZER_ONLY, files_sha256, locate
 from assay.harness.backends.completions import Endpoint, lm_eval_api
-from assay.harness.backends.engine import Engine, TextModel
+from assay.harness.backends.engine import Engine, TextModel, demand_batching
 from assay.harness.backends.tokenizer import HFTokenizer
 from assay.harness.backends.transport import Gone, Rejected, Transport
 from assay.harness.backends.verbatim import Turns, Verbatim
@@ -31,8 +31,10 @@ def open_endpoint(reference: Reference, options: ModelOptions) -> Engine:
     """The backend of one model at one endpoint, which is asked what it serves.
 
     Raises:
-        BackendError: a reference without model or with a secret, or an endpoint that does not answer.
+        BackendError: a reference without model or with a secret, an endpoint that does not answer, or
+            `--deterministic`.
     """
+    demand_batching(reference, options)
     reference.demand_no_secret()
     site = _site(reference)
     transport = Transport(

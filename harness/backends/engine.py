@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from assay.harness.backends.base import NEVER_CUT, Usage
+from assay.harness.backends.base import NEVER_CUT, BackendError, ModelOptions, Reference, Usage
 from assay.harness.backends.decoding import after_reasoning, first_stop
 from assay.harness.backends.verbatim import Verbatim
 from assay.harness.records import Checkpoint, utf8
@@ -56,6 +56,19 @@ class Written:
     ended: bool
     tokens: int
     usage: Usage
+
+
+def demand_batching(reference: Reference, options: ModelOptions) -> None:
+    """Refuse `--deterministic`: how an engine batches is its own affair.
+
+    Raises:
+        BackendError: it was asked for.
+    """
+    if options.deterministic:
+        raise BackendError(
+            f"--model {reference.text}: --deterministic: this engine batches requests as it likes, and its last digits "
+            "depend on that; leave the option out, or use hf:"
+        )
 
 
 class TextModel(Protocol):

@@ -15,7 +15,7 @@ from assay.harness import fingerprint
 from assay.harness.backends import loading
 from assay.harness.backends.base import BackendError, ModelOptions, Reference, Refused, Usage
 from assay.harness.backends.checkpoint import HUB_NAME, TOKENIZER, TOKENIZER_ONLY, files_sha256, locate, read_json
-from assay.harness.backends.engine import Engine, Prompt, Scored, TextModel, Written
+from assay.harness.backends.engine import Engine, Prompt, Scored, TextModel, Written, demand_batching
 from assay.harness.backends.tokenizer import HFTokenizer, demand_own
 from assay.harness.backends.verbatim import Turns, Verbatim, messages
 
@@ -46,8 +46,9 @@ def open_engine(reference: Reference, options: ModelOptions) -> Engine:
     """The backend of one of the three schemes; the engine starts when it is first asked.
 
     Raises:
-        BackendError: a file or a package is missing.
+        BackendError: a file or a package is missing, or `--deterministic` was asked for.
     """
+    demand_batching(reference, options)
     return _local(reference, options) if reference.scheme in NAMES else _any_type(reference, options)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import threading
 import warnings
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from assay.harness.backends.checkpoint import (
 SHORTHANDS = {"load_in_8bit": "bitsandbytes_8bit", "load_in_4bit": "bitsandbytes_4bit"}
 """lm-eval's arguments, and transformers' names of what they mean."""
 ARGUMENTS = ("peft", "tokenizer", "gguf", "quantization", *SHORTHANDS)
+_MAKING = threading.Lock()
+"""While transformers and peft make a model, they replace functions that all threads share: one model at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,37 +105,74 @@ def identity(parts: Parts, options: ModelOptions) -> dict[str, str]:
         found["quantization"] = parts.quantization
     if options.strip_reasoning:
         found["reasoning"] = f"stripped up to {options.strip_reasoning!r}"
+    if options.deterministic:
+        found["scoring"] = "deterministic"
     return found
 
 
-def load(parts: Parts, options: ModelOptions) -> Any:
+def load(parts: Parts, options: ModelOptions, begun: Future[Any] | None = None) -> Any:
     """The model on its device, whole, adapter on top.
+
+    Args:
+        parts: of the model.
+        options: its dtype and device.
+        begun: what `reading.begin` returned for it, if it was called: this waits for it.
 
     Raises:
         BackendError: a file is damaged, a weight is missing, or a package that loading needs.
+    """
+    model = begun.result() if begun else None
+    return place(parts, read(parts, options) if model is None else model, options)
+
+
+def read(parts: Parts, options: ModelOptions) -> Any:
+    """The model in host memory, whole, without its adapter; one that is quantised is on its device.
+
+    Raises:
+        BackendError: a file is damaged, or a weight is missing.
     """
     import torch
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     how: dict[str, Any] = {"dtype": options.dtype if options.dtype == "auto" else getattr(torch, options.dtype)}
     if parts.gguf:
         how["gguf_file"] = parts.gguf
     if parts.quantization:
-        how |= {"quantization_config": _config(parts), "device_map": {"": device}}
+        how |= {"quantization_config": _config(parts), "device_map": {"": _device(options)}}
     try:
-        model, info = transformers.AutoModelForCausalLM.from_pretrained(
-            str(parts.folder), local_files_only=True, output_loading_info=True, **how
-        )
-        model = model if parts.quantization else model.to(device)
+        with _MAKING:
+            model, info = transformers.AutoModelForCausalLM.from_pretrained(
+                str(parts.folder), local_files_only=True, output_loading_info=True, **how
+            )
     except Exception as error:  # what transformers, safetensors and torch raise on damage has no common base
-        raise BackendError(f"{parts.ref}: cannot load the model: {type(error).__name__}: {error}") from error
+        raise _unloadable(parts, error) from error
     _demand_all_weights(parts.ref, info)
+    return model
+
+
+def place(parts: Parts, model: Any, options: ModelOptions) -> Any:
+    """The model moved to its device, then its adapter on top.
+
+    Raises:
+        BackendError: the device does not hold it, or the adapter does not fit.
+    """
+    try:
+        model = model if parts.quantization else model.to(_device(options))
+    except Exception as error:  # out of memory, or a device that torch does not know
+        raise _unloadable(parts, error) from error
     return (_with_adapter(parts, model) if parts.adapter else model).eval()
+
+
+def _device(options: ModelOptions) -> str:
+    import torch
+
+    return options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _unloadable(parts: Parts, error: Exception) -> BackendError:
+    return BackendError(f"{parts.ref}: cannot load the model: {type(error).__name__}: {error}")
 
 
 def _config(parts: Parts) -> Any:
@@ -152,7 +193,8 @@ def _with_adapter(parts: Parts, model: Any) -> Any:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            model = PeftModel.from_pretrained(model, str(parts.adapter))
+            with _MAKING:
+                model = PeftModel.from_pretrained(model, str(parts.adapter))
         except Exception as error:  # peft, safetensors and torch again
             raise BackendError(
                 f"{parts.ref}: cannot put the adapter {parts.adapter} on this model: {type(error).__name__}: {error}"
