@@ -2,7 +2,7 @@
 
     python benchmarks/scoring.py scoring.json [--model 50k|8k|FOLDER] [--only choice,mmlu] [--into docs/scoring.md]
 
-Needs $ASSAY_DATA and $ASSAY_REFERENCE (its tokenizer); under half an hour on two cores. Each row is one task, asked of
+Needs $ASSAY_DATA and $ASSAY_REFERENCE (its tokenizer); 40 minutes on two cores. Each row is one task, asked of
 both engines in turn with the same model in memory and the same token ids; of lm-eval with the batch size that is
 fastest on a sample. Seconds are from ids to answers, medians over rounds; a ratio is the median of the rounds' own.
 
@@ -144,7 +144,7 @@ def tables(found: Mapping[str, Any], bench: Bench) -> str:
         if mine := [r for r in rows if r.key.startswith(f"{name}/")]:
             text += ["", f"### {section.title}", "", _caption(name, mine, found), ""]
             text += scoring_tables.tasks(mine, "padded" if name == "padded" else "lm-eval")
-    for name, curve in scoring_growth.curves():
+    for name, curve in scoring_growth.CURVES.items():
         if mine := [r for r in rows if r.key.startswith(f"growth/{name}/")]:
             text += ["", f"### {curve.title}", "", *scoring_tables.growth(mine)]
     return "\n".join(text)

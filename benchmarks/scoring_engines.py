@@ -76,11 +76,17 @@ class Measured:
     start_tokens: int = 0
 
 
-def ratio(rows: Sequence[Measured]) -> float:
-    """Median over rounds of how many times faster a request is answered; of several rows, of their sums."""
+def ratio(rows: Sequence[Measured], *, start: bool = False) -> float:
+    """Median over rounds of how many times faster a request is answered; of several rows, of their sums.
+
+    Args:
+        rows: of the same number of rounds.
+        start: count this engine's self-check in every round.
+    """
     share = [r.requests / max(1, r.rival_requests) for r in rows]
     rounds = zip(*(r.rival_s for r in rows)), zip(*(r.seconds for r in rows))
-    return statistics.median(sum(map(math.prod, zip(a, share))) / sum(b) for a, b in zip(*rounds))
+    before = sum(r.start_s for r in rows) if start else 0.0
+    return statistics.median(sum(map(math.prod, zip(a, share))) / (before + sum(b)) for a, b in zip(*rounds))
 
 
 def llama(shape: dict[str, Any], dtype: torch.dtype = torch.float32) -> Any:

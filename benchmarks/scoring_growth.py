@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +62,3 @@ def measure(key: str, model: Any, tokenizer: Any) -> Measured:
         shared=curve.shared,
     )
     return compare(key, model, tokenizer, docs, rounds=1, first=None if len(docs) <= ASKED_OF_LM_EVAL else 0)
-
-
-def curves() -> Iterator[tuple[str, Curve]]:
-    """In the order of the picture."""
-    yield from CURVES.items()

@@ -11,7 +11,7 @@ from scoring_engines import Measured, ratio
 
 HEAD = (
     "| task | requests | asked | lm-eval forwards | forwarded | unique | forwarded / unique | lm-eval, s | assay, s "
-    "| faster | largest Δ, nats | differ |"
+    "| faster | with self-check | largest Δ, nats | differ |"
 )
 GROWTH_HEAD = "| | requests | unique | lm-eval forwards | forwarded | lm-eval, s | assay, s | faster |"
 THEIRS, OURS = "#b45309", "#1d4ed8"
@@ -42,6 +42,7 @@ def _task(name: str, rows: Sequence[Measured]) -> str:
         _seconds(of(_rival_seconds)),
         _seconds(of(lambda r: statistics.median(r.seconds))),
         f"{ratio(rows):.1f}",
+        f"{ratio(rows, start=True):.1f}",
         f"{max(r.difference for r in rows):.1e}",
         f"{of(lambda r: r.predictions):.0f}, {of(lambda r: r.flags):.0f}",
     ]

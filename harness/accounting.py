@@ -97,6 +97,11 @@ class Scoring(Protocol):
         """How it scores, and why, where that is not its best way; or ""."""
         ...
 
+    @property
+    def writing(self) -> str:
+        """The same of the texts that it writes."""
+        ...
+
 
 def worked(backend: Backend, before: Mapping[str, float]) -> dict[str, float]:
     """Tokens of log-likelihoods since this said `before`, or {}; what was not counted is left out."""
@@ -104,9 +109,13 @@ def worked(backend: Backend, before: Mapping[str, float]) -> dict[str, float]:
     return {k: float(n - before.get(k, 0)) for k, n in now.items() if n > before.get(k, 0)}
 
 
-def fallback(backend: Backend, work: Mapping[str, float]) -> str:
-    """What a task's record says of how it was scored, where the model could not be asked the best way."""
-    return backend.fallback if work and isinstance(backend, Scoring) else ""
+def fallback(backend: Backend, work: Mapping[str, float], answers: Iterable[Answer]) -> str:
+    """What a task's record says of how it was asked, where the model could not be asked the best way."""
+    if not isinstance(backend, Scoring):
+        return ""
+    if work:
+        return backend.fallback
+    return backend.writing if any(_written(a.responses) for a in answers) else ""
 
 
 def shares(

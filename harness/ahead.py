@@ -30,7 +30,8 @@ def prepare_next(
     for backend, plan in planned:
         if will_ask(plan, specs, docs, options):
             if isinstance(backend, Preparable):
-                backend.prepare(available_bytes())
+                with suppress(UserError, OSError):  # its turn will say it
+                    backend.prepare(available_bytes())
             return
 
 

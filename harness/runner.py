@@ -145,7 +145,7 @@ def run_task(spec: TaskSpec, docs: DocRange, backend: Backend, out: RunWriter, m
     work = accounting.worked(backend, before)
     notes = [
         *(result.message, loaded.note and f"data: {loaded.note}", _fit_note(spec, fitted)),
-        accounting.fallback(backend, work),
+        accounting.fallback(backend, work, (a for known in answered.values() for a in known)),
     ]
     result = dataclasses.replace(
         result,

@@ -17,7 +17,7 @@ import torch
 import transformers
 from transformers import DynamicCache
 
-from assay.harness.backends import caching
+from assay.harness.backends import caching, packed
 from assay.harness.backends.base import BackendError
 from assay.harness.backends.caching import Prompt
 from assay.harness.backends.tokenizer import HFTokenizer
@@ -29,7 +29,7 @@ SHARED = 16
 CROWD = 8
 """Different prompts that begin alike, at least, to be asked one after another."""
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2}
-"""Part of the largest logit by which two ways may differ: what the dtype's rounding explains."""
+"""Part of the largest centred logit by which two ways may differ: what the dtype's rounding explains."""
 COARSE = 5e-2
 """The same for other dtypes."""
 
@@ -73,14 +73,21 @@ class Generator:
         self._ref = ref
         self._takes = inspect.signature(caching.inner(model).forward).parameters
         self._takes_padding = True
+        self._reach = packed.reach(caching.inner(model).config)
         self._header: tuple[Prompt, Any] = ((), None)
+
+    def forget(self) -> None:
+        """Let go of the kept header's memory."""
+        self._header = ((), None)
 
     def generate(self, requests: Sequence[Greedy]) -> list[Generation]:
         """Texts in the order of the requests; memory that runs out halves the batch.
 
         Raises:
-            BackendError: one sequence alone does not fit the device's memory.
+            BackendError: one sequence alone does not fit the device's memory, or a prompt is empty.
         """
+        if not all(len(r.prompt_ids) for r in requests):
+            raise BackendError(f"{self._ref}: an empty prompt: a model goes on from one token at least, its BOS, say")
         todo = _ordered(requests)
         found: dict[int, Generation] = {}
         while todo:
@@ -93,13 +100,12 @@ class Generator:
         return [found[i] for i in range(len(requests))]
 
     def _fitting(self, requests: Sequence[Greedy], todo: Sequence[int]) -> Sequence[int]:
-        """The first requests, one at least, whose padded cache fits the budget."""
-        if self._batch_size:
-            return todo[: self._batch_size]
+        """The first requests, one at least, whose padded cache fits; alone what others' length would change."""
         longest = 0
         for rows, i in enumerate(todo, 1):
             longest = max(longest, _cost(requests[i]))
-            if rows > 1 and rows * longest > self._budget:
+            full = rows > self._batch_size if self._batch_size else rows * longest > self._budget
+            if rows > 1 and (full or longest > self._reach):
                 return todo[: rows - 1]
         return todo
 
@@ -120,7 +126,7 @@ class Generator:
         return True
 
     def _halve(self, batch: Sequence[Writing]) -> None:
-        self._header = ((), None)
+        self.forget()
         torch.cuda.empty_cache()
         rows = max(1, len(batch) // 2)
         self._budget = rows * max(_cost(row.request) for row in batch)
@@ -128,6 +134,7 @@ class Generator:
 
     def _fault(self, prompt: Prompt) -> str:
         """Why this loop is not to be used, or "": a prompt's first tokens are asked alone, and as this loop asks."""
+        prompt = prompt if len(prompt) > 2 else 3 * prompt  # the second of the pair is padded
         first = min(len(prompt), 2 * SHARED)
         pair = [prompt[:first], prompt[: max(1, first - 2)]]
         try:
@@ -136,7 +143,7 @@ class Generator:
             raise
         except Exception as error:  # a model's own code may refuse what it does not know in any way
             reason = f"{type(error).__name__}: {error}"[:300]
-        self._header = ((), None)
+        self.forget()
         if reason:
             ids, mask, _ = _padded(pair, 0, self._model.device)
             logits = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, -1]
@@ -185,6 +192,8 @@ class Generator:
 
     def _share(self, prompts: Sequence[Prompt], rows: int) -> int:
         """How many first tokens of all prompts the kept header holds, made to hold more where that pays."""
+        if max(map(len, prompts)) > self._reach:
+            return 0
         common = caching.common([*prompts, *(p[:-1] for p in prompts)])
         ids, cache = self._header
         known = caching.common([prompts[0][:common], ids])
@@ -281,6 +290,7 @@ def _drawn(rows: Sequence[Writing], logits: Any) -> Any:
 
 
 def _alike(found: Any, wanted: Any) -> bool:
-    """Logits that differ by the dtype's rounding at most."""
-    limit = TOLERANCE.get(wanted.dtype, COARSE) * float(wanted.nan_to_num().abs().max())
-    return bool(torch.allclose(found.float(), wanted.float(), rtol=0, atol=limit, equal_nan=True))
+    """Logits that differ by the dtype's rounding at most; what is added to all of a row changes nothing."""
+    found, centred = (x.float() - x.float().mean(-1, keepdim=True) for x in (found, wanted))
+    limit = TOLERANCE.get(wanted.dtype, COARSE) * float(centred.nan_to_num().abs().max())
+    return bool(torch.allclose(found, centred, rtol=0, atol=limit, equal_nan=True))

@@ -55,9 +55,16 @@ class HuggingFace:
         """How log-likelihoods are scored, and why, where they can't be packed; or ""."""
         return f"scored {self._lm.scoring}: {self._lm.reason}" if self._lm and self._lm.reason else ""
 
+    @property
+    def writing(self) -> str:
+        """Why texts are written by transformers' own loop, where they are; or ""."""
+        reason = self._generator.reason if self._generator else ""
+        return f"written by transformers' own loop: {reason}" if reason else ""
+
     def likelihoods(self, requests: Sequence[LogLikelihood]) -> list[Likelihood]:
         """Sums in nats of float32 log-probabilities; what requests share is forwarded once (`PrefixTreeLM`)."""
         self.load()
+        self._generator.forget()
         asked = [(None, r.context_ids, r.continuation_ids) for r in requests]
         answers = self._lm._loglikelihood_tokens(asked, disable_tqdm=True)
         return [

@@ -8,11 +8,10 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from lm_eval.models.huggingface import HFLM
 
 from assay.harness import numerics
-from assay.harness.backends import probes, radix
+from assay.harness.backends import alone, probes, radix
 from assay.harness.backends.base import NEVER_CUT, BackendError, ModelOptions, open_backend
 from assay.harness.backends.lm_eval import HuggingFace
 from assay.harness.backends.prefix_tree import PrefixTreeLM
@@ -38,7 +37,7 @@ def passes(ref: str, options: ModelOptions) -> Passes:
     tree = [radix.Asked(context=r.context_ids, continuation=r.continuation_ids) for r in asked]
     return Passes(
         dtype=str(model.dtype).removeprefix("torch."),
-        limit=probes.TOLERANCE.get(model.dtype, probes.TOLERANCE[torch.bfloat16]),
+        limit=probes.limit(model.dtype, alone.score(model, tree[0]).largest),
         requests=asked,
         asked=sum(a.tokens for a in tree),
         unique=sum(len(n.ids) for n in radix.tree(tree)),
@@ -64,16 +63,12 @@ def _varied(backend: HuggingFace, asked: Sequence[LogLikelihood]) -> list[Taken]
 
 def _fixed(backend: HuggingFace, asked: Sequence[LogLikelihood]) -> list[Taken]:
     """Deterministic: together, and alone, which has to be the same."""
-    was = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    try:
-        lm = _over(PrefixTreeLM, backend, deterministic=True, batch_size=1)
-        _ask(lm, asked)
-        return [
-            _take(FIXED, lm, asked, [range(len(asked))]),
-            _take("deterministic, alone", lm, asked, [[i] for i in reversed(range(len(asked)))], FIXED),
-        ]
-    finally:
-        torch.use_deterministic_algorithms(was[0], warn_only=was[1])
+    lm = _over(PrefixTreeLM, backend, deterministic=True, batch_size=1)
+    _ask(lm, asked)
+    return [
+        _take(FIXED, lm, asked, [range(len(asked))]),
+        _take("deterministic, alone", lm, asked, [[i] for i in reversed(range(len(asked)))], FIXED),
+    ]
 
 
 def _over(kind: type[HFLM], backend: HuggingFace, **arguments: Any) -> Any:

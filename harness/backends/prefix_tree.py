@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.models.huggingface import HFLM
 from tqdm import tqdm
 
-from assay.harness.backends import branched, packed, probes
+from assay.harness.backends import alone, branched, packed, probes
 from assay.harness.backends.base import BackendError
 from assay.harness.backends.radix import Asked, Limits, Plans, unique
 
@@ -32,8 +31,8 @@ BATCH_TOKENS = 16_384
 """Most tokens in a plain batch, padding included."""
 LEAST_TOKENS = 16
 """A pack that does not fit the memory is halved down to this."""
-PLANS = Plans(capacity=20_000_000)
-"""Shared by all models of a process; 80 MB of ids."""
+PLANS = Plans(capacity=2_000_000)
+"""Shared by all models of a process; about 100 bytes an id with its targets, 200 MB."""
 Way = Literal["packed", "branched", "plain"]
 Request = tuple[tuple[str, str], list[int], list[int]]
 Answer = tuple[float, bool]
@@ -82,9 +81,6 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
             deterministic: no score depends on what else is asked: never packed, and plain batches hold one request.
             kwargs: HFLM's; `batch_size` bounds a pack to so many of its longest request.
         """
-        if deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(mode=True, warn_only=True)
         super().__init__(*args, **{"softmax_dtype": "float32", **kwargs})
         self.work = Work()
         self.scoring: Way | Literal[""] = ""
@@ -93,6 +89,7 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
         self._seen = 0
         self._masks = packed.Masks(window=None, by_type=False)
         self._reach = packed.reach(self.config)
+        self._largest = 0.0
         self._halved = TOKENS_GPU
         self._batch = BATCH_TOKENS
 
@@ -104,8 +101,8 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
         asked = [self._fitted(context, continuation) for _, context, continuation in requests]
         bar = tqdm(total=len(requests), disable=disable_tqdm or self.rank != 0, desc="Scoring requests")
         try:
-            self._choose(asked)
-            with bar:
+            with bar, alone.deterministic() if self._deterministic else contextlib.nullcontext():
+                self._choose(asked)
                 answers = self._answers(asked, bar.update)
         except torch.cuda.OutOfMemoryError as error:
             raise BackendError(
@@ -138,6 +135,8 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
 
     def _fitted(self, context: Sequence[int], continuation: Sequence[int]) -> Asked:
         """Cut from the left to what the model takes; the last id is only predicted (HFLM)."""
+        if not len(context) or not len(continuation):
+            raise BackendError("a request without context or continuation: a model goes on from one token at least")
         if len(continuation) > self.max_length:
             raise BackendError(
                 f"a continuation of {len(continuation)} tokens is longer than the {self.max_length} that the model "
@@ -151,31 +150,34 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
 
         What binds at a length only shows there: windows, also those that no configuration names.
         """
+        if self._deterministic:
+            asked = probes.fixed(self._vocabulary)
         longest = max(asked, key=lambda a: a.tokens)
         if self.scoring == "plain" or longest.tokens <= self._seen:
             return
-        work, refused = self.work, [self.reason] if self.reason else []
-        if not self._seen:
+        first, work, refused = not self._seen, self.work, [self.reason] if self.reason else []
+        if first:
             try:
                 self._masks = packed.masks(self.model)
             except packed.NoPacks as error:
                 refused.append(f"not packed: {error}")
         tried: list[Way] = ["branched"] if refused or self._deterministic else ["packed", "branched"]
-        first, self._seen = not self._seen, longest.tokens
         probe = [*(probes.of(asked) if first else []), *probes.at_length(longest)]
         wanted = [self._alone(a) for a in probe[:-2]]
-        with contextlib.suppress(torch.cuda.OutOfMemoryError):  # all its logits: a pack has its targets' alone
+        with contextlib.suppress(torch.cuda.OutOfMemoryError):  # packs part what does not fit in one pass
             wanted.append(self._alone(probe[-2]))
+        limit = probes.limit(self.model.dtype, self._largest)
+        filling = probes.filling(longest, self._limits(probe).tokens, self._vocabulary)
         self.scoring = "plain"
         for way in tried:
-            asks = [self._ways[way], *([self._cached] if way == "packed" and first else [])]
-            faults = filter(None, (probes.fault(ask, probe, wanted, self.model.dtype) for ask in asks))
+            asks = [(self._ways[way], [*probe, *filling] if way == "packed" else probe)]
+            asks += [(self._cached, probe)] if way == "packed" and first else []
+            faults = filter(None, (probes.fault(ask, given, wanted, limit) for ask, given in asks))
             if not (fault := next(faults, "")):
                 self.scoring = way
                 break
             refused.append(f"not {way}: {fault}")
-        self.reason = "; ".join(refused)
-        self.work = work
+        self.reason, self.work, self._seen = "; ".join(refused), work, longest.tokens
 
     def _cached(self, asked: Sequence[Asked]) -> list[Answer]:
         """In packs so small that what requests share is cached."""
@@ -226,16 +228,26 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
                     mine = slice(firsts[i], firsts[i + 1])
                     yield i, (float(logprobs[mine].sum()), bool(greedy[mine].all()))
 
+    @property
+    def _vocabulary(self) -> int:
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
+    def _rows(self) -> int:
+        """Rows of logits, and of their softmax, that memory has room for."""
+        free = LOGITS_MIB_CPU * 2**20
+        if self.device.type == "cuda":
+            cached = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            free = (torch.cuda.mem_get_info(self.device)[0] + cached) // 4
+        return max(1, free // (self._vocabulary * 8))
+
     def _limits(self, asked: Sequence[Asked]) -> Limits:
         """A pack's size: what memory has room for, and no more than a plain batch of the same batch size."""
-        vocabulary = self.model.get_input_embeddings().weight.shape[0]
-        on_gpu = self.device.type == "cuda"
-        free = torch.cuda.mem_get_info(self.device)[0] // 4 if on_gpu else LOGITS_MIB_CPU * 2**20
-        tokens = TOKENS_GPU if on_gpu else TOKENS_CPU
+        tokens = TOKENS_GPU if self.device.type == "cuda" else TOKENS_CPU
         if self.batch_size != "auto":
             tokens = min(tokens, max(LEAST_TOKENS, int(self.batch_size) * max(a.tokens for a in asked)))
         tokens = min(tokens, self._halved)
-        return Limits(tokens=tokens, rows=max(1, min(tokens, free // (vocabulary * 8))))
+        return Limits(tokens=tokens, rows=min(tokens, self._rows))
 
     def _branched(self, asked: Sequence[Asked], tick: Tick = _silent) -> list[Answer]:
         found: dict[int, Answer] = {}
@@ -247,9 +259,10 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
 
     def _alone(self, asked: Asked) -> Answer:
         """One plain forward pass."""
-        answer: Answer
-        (answer,) = super()._loglikelihood_tokens([_request(asked)], disable_tqdm=True, override_bs=1)
-        return answer
+        found = alone.score(self.model, asked)
+        self.work += Work(forwarded=asked.tokens)
+        self._largest = max(self._largest, found.largest)
+        return found.logprob, found.greedy
 
     def _plain(self, asked: Sequence[Asked], tick: Tick = _silent) -> list[Answer]:
         """HFLM's own batches, longest first, halved when the device runs out of memory."""
@@ -257,7 +270,7 @@ class PrefixTreeLM(HFLM):  # type: ignore[misc]  # lm-eval has no types
         found: dict[int, Answer] = {}
         while ordered:
             longest = asked[ordered[0]].tokens
-            size = 1 if self._deterministic else max(1, self._batch // longest)
+            size = 1 if self._deterministic else max(1, min(self._batch, self._rows) // longest)
             if self.batch_size != "auto":
                 size = min(size, int(self.batch_size))
             batch = ordered[:size]

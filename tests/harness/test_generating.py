@@ -351,3 +351,45 @@ def test_a_long_text_is_not_decoded_again_for_every_token(tokenizer, monkeypatch
         row.add(120, broken=False)
     assert row.done
     assert max(decoded) < 30
+
+
+def test_frequencies_that_depend_on_the_longest_in_a_batch_change_no_text(tokenizer):
+    rope = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [9.0] * 4, "factor": 8.0}
+    rope |= {"original_max_position_embeddings": 64, "rope_theta": 100.0}
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**WIDE, **IDS, rope_parameters=rope, max_position_embeddings=512)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 2:
+                weight.mul_(6)
+    few = asked([HEADED[2], [*HEADED[2], *HEADED[0]], *HEADED, list(b"So")], max_tokens=30)
+    generator = writer(model, tokenizer)
+    assert generator.generate(few) == [writer(model, tokenizer).generate([r])[0] for r in few]
+    assert generator.generate(few) == [transformers_own(model, tokenizer, r) for r in few]
+    assert generator.reason == ""
+    generator._reach = 1 << 30
+    assert generator.generate(few) != [transformers_own(model, tokenizer, r) for r in few]
+
+
+def test_an_empty_prompt_is_refused(tokenizer):
+    with pytest.raises(BackendError, match="an empty prompt"):
+        writer(model_of(), tokenizer).generate(asked([[], HEADER]))
+
+
+def test_a_first_prompt_of_one_token_does_not_blind_the_self_check(tokenizer):
+    class Shifted(transformers.LlamaForCausalLM):
+        """Looks at padding, as code that knows no mask but its own."""
+
+        def forward(self, *args, attention_mask=None, **named):
+            return super().forward(*args, **named)
+
+    Shifted.__name__ = "LlamaForCausalLM"
+    model = Shifted(FAMILIES["llama"]).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 2:
+                weight.mul_(4)
+    generator = writer(model, tokenizer)
+    generator.generate(asked([[65]], max_tokens=1))
+    assert generator.reason != ""

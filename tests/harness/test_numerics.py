@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from assay.harness import numerics
@@ -93,6 +94,18 @@ def test_a_model_that_cannot_be_packed_says_so_with_the_reason(assay, alibi, tmp
     assert found["message"].startswith("scored branched: not packed: ALiBi")
     assert found["message"] in done.stdout
     assert found["usage"]["tokens_asked"] > found["usage"]["tokens_forwarded"] > 0
+
+
+def test_a_model_whose_texts_need_transformers_own_loop_says_so(assay, folder, tmp_path):
+    config = transformers.MambaConfig(
+        vocab_size=8192, hidden_size=32, num_hidden_layers=2, state_size=4, bos_token_id=0, eos_token_id=0
+    )
+    mamba = tmp_path / "mamba"
+    transformers.MambaForCausalLM(config).save_pretrained(mamba)
+    for path in folder.glob("*token*"):
+        shutil.copy(path, mamba)
+    assay("run", "demo_sums", "--model", f"hf:{mamba}", "--device", "cpu", "--limit", "4", check=0)
+    assert "written by transformers' own loop: the model keeps" in result(tmp_path, "demo_sums")["message"]
 
 
 def test_fakes_and_tasks_that_write_record_no_scoring(assay, tmp_path):

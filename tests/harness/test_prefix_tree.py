@@ -192,9 +192,8 @@ def test_a_continuation_longer_than_the_model_takes_is_refused():
 
 @pytest.fixture
 def deterministic():
-    """Opens a deterministic PrefixTreeLM; torch's own switch is turned back afterwards."""
-    yield lambda model, **keys: open_lm(model, deterministic=True, **keys)
-    torch.use_deterministic_algorithms(mode=False)
+    """Opens a deterministic PrefixTreeLM."""
+    return lambda model, **keys: open_lm(model, deterministic=True, **keys)
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma3", "falcon-alibi", "mamba"])
@@ -207,6 +206,49 @@ def test_deterministic_scores_are_the_same_bits_whatever_else_is_asked(name, det
     assert answers(lm, ASKED[::-1]) == together[::-1]
     assert answers(deterministic(model, batch_size=3), [*ASKED[7:], *ASKED[7:]]) == together[7:] * 2
     assert lm.scoring in ("branched", "plain")
+
+
+def test_how_a_deterministic_model_is_asked_and_torchs_own_switch_do_not_follow_the_requests(deterministic):
+    class FailsLate(transformers.LlamaForCausalLM):
+        """As code whose cache is wrong beyond a length."""
+
+        def forward(self, *args, past_key_values=None, **keys):
+            if past_key_values is not None and past_key_values.get_seq_length() > 20:
+                keys["position_ids"] = torch.zeros_like(args[0] if args else keys["input_ids"])
+            return super().forward(*args, past_key_values=past_key_values, **keys)
+
+    model = build("llama", FailsLate)
+    first, second = deterministic(model), deterministic(model)
+    few = [r for r in ASKED if len(r[1]) < 12]
+    assert answers(first, few) == answers(second, [*ASKED, *few])[len(ASKED) :]
+    assert first.scoring == second.scoring
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_places_far_from_positions_are_tried_as_a_full_pack_has_them():
+    neo = {"attention_types": [[["global", "local"], 1]], "window_size": 64, "max_position_embeddings": 1024}
+    model = build("gpt-neo", **neo)
+    lm = open_lm(model)
+    context = ASKED[0][1][:20]
+    many = [(("", ""), [*context, i], [i, 7]) for i in range(1, 120)]
+    assert_same(answers(lm, many), alone(model, many), many)
+    assert lm.scoring == "branched"
+    model = build("gpt-neo", **{**neo, "max_position_embeddings": 256})
+    assert_same(answers(open_lm(model), ASKED), alone(model, ASKED), ASKED)
+
+
+@pytest.mark.parametrize("request_", [([], [5, 6]), ([5, 6], [])], ids=["no context", "no continuation"])
+def test_a_request_without_context_or_continuation_is_an_error(request_):
+    with pytest.raises(BackendError, match="without context or continuation"):
+        answers(open_lm(build("llama")), [(("", ""), *request_)])
+
+
+def test_the_self_check_makes_no_logits_but_those_of_its_probes():
+    model = build("llama", max_position_embeddings=512)
+    lm = open_lm(model, max_length=512)
+    with head_rows(model) as rows:
+        answers(lm, [(("", ""), [i % 200 for i in range(300)], [5, 6])])
+    assert max(rows) < 100
 
 
 @pytest.mark.parametrize("name", ["llama", "falcon-alibi", "mamba"])
