@@ -112,7 +112,7 @@ def test_each_whole_checkpoint_is_measured_judged_and_told_of_once(series, ckpts
 def test_a_watch_that_is_ended_or_killed_goes_on_where_it_was(series, ckpts, tmp_path):
     """By SIGTERM; together with its evaluation, as a power cut would; alone, so that the evaluation lives on."""
     store = tmp_path / "runs"
-    arguments = (ckpts, "--suite", "demo", *QUICK, "--limit", "16")
+    arguments = (ckpts, "--suite", "demo", *QUICK, "--limit", "64", "--batch-size", "1")
 
     def answering():
         """Some answers of a run that is not finished are on disk."""

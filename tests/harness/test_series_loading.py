@@ -232,6 +232,7 @@ import torch
 from assay.harness.backends import loading
 from assay.harness.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background ignores it
 read = loading.read
 
 def slowly(parts, options):
